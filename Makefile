@@ -1,0 +1,78 @@
+# Every target works on a fresh machine that has CPython 3.11, cargo, make and a C++ compiler.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+SHARED_DATA ?= ../shared/data
+RUST := $(shell find rust benches -name '*.rs' 2>/dev/null) Cargo.toml Cargo.lock
+PYTEST := $(BIN)/pytest
+
+export LLMSEQ_SHARED_DATA := $(abspath $(SHARED_DATA))
+export HF_HUB_OFFLINE := 1
+export UV_LINK_MODE ?= hardlink
+
+.PHONY: help demo test build fmt lint typecheck test-rust test-python test-fast test-real doctest bench constraints clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: build ## make a small shop, compare seven models on it, open the report path it prints
+	$(BIN)/llmseq demo --out runs/demo
+
+test: lint typecheck test-rust doctest test-python ## everything CI runs
+
+build: $(VENV)/.built ## create .venv, install, build the extension
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --constraint constraints.txt \
+		--no-emit-package llmseq --output-file $(VENV)/requirements.txt
+	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --requirement $(VENV)/requirements.txt
+	touch $@
+
+$(VENV)/.built: $(VENV)/.installed $(RUST)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	touch $@
+
+fmt: build ## rewrite the sources in the house format
+	$(BIN)/ruff format python tests benches
+	$(BIN)/ruff check --fix python tests benches
+	cargo fmt
+
+lint: build ## formats, ruff, clippy, layers
+	$(BIN)/ruff format --check python tests benches
+	$(BIN)/ruff check python tests benches
+	cargo fmt --check
+	cargo clippy --quiet --all-targets --features python -- --deny warnings
+	$(BIN)/lint-imports
+
+typecheck: build ## mypy strict, and the stub against the compiled module
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest llmseq._core
+
+test-rust: ## the core alone, without Python
+	cargo test --quiet
+
+test-python: build ## every Python test but the full ones
+	$(PYTEST) -m "not full" tests
+
+test-fast: build ## leaves out what takes seconds
+	$(PYTEST) -m "not full and not slow and not realdata" tests
+
+test-real: build ## real data in full: the figures of the README
+	$(PYTEST) -m "full" tests
+
+doctest: build ## the examples in the docstrings
+	$(PYTEST) --doctest-modules python/llmseq --ignore python/llmseq/testing
+
+bench: build ## criterion for the core
+	cargo bench --bench core
+
+constraints: $(VENV)/.installed ## renew the pinned versions
+	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --no-annotate --no-header \
+		--upgrade --python-version 3.11 --output-file constraints.txt
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) target

@@ -1,0 +1,1 @@
+"""Item texts to vectors: encoders, cache, reductions."""

@@ -1,0 +1,1 @@
+"""Recommenders behind one Protocol; `llmseq.models.catalog` lists them."""

@@ -1,0 +1,1 @@
+"""SASRec and its text-initialised twin, trained without padding."""
