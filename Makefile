@@ -27,9 +27,8 @@ build: $(VENV)/.built ## create .venv, install, build the extension
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
-	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --constraint constraints.txt \
-		--no-emit-package llmseq --output-file $(VENV)/requirements.txt
-	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --requirement $(VENV)/requirements.txt
+	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --constraint constraints.txt \
+		--requirement pyproject.toml --all-extras --group dev
 	touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(RUST)
