@@ -46,3 +46,7 @@ class GenerationError(LlmseqError):
 
 class ArtifactError(LlmseqError):
     """A saved model, a run folder or a dataset folder is damaged, in use or of another version."""
+
+
+class LlmseqWarning(UserWarning):
+    """Something was put right on the way and the work goes on; the user should know."""

@@ -1,0 +1,82 @@
+"""Word statistics instead of a language model: the ablation every text model must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from llmseq.embeddings.encoders.protocol import Progress
+from llmseq.embeddings.matrix import unit_rows
+from llmseq.errors import InvalidDataError
+from llmseq.storage import fingerprint
+from llmseq.types import FloatMatrix
+
+_RANK_TOLERANCE = 1e-6
+
+
+class TfidfEncoder:
+    """TF-IDF of words, then its leading singular directions; rows of unit length.
+
+    Fitted on the very texts it encodes, so a vector depends on all of them. The same texts in the
+    same order give the same vectors.
+
+    Parameters
+    ----------
+    dim
+        Directions kept; fewer where the texts do not span as many.
+    seed
+        Of the randomised decomposition.
+    """
+
+    independent = False
+
+    def __init__(self, dim: int = 256, seed: int = 0) -> None:
+        self.name = "tfidf"
+        self._dim = dim
+        self._seed = seed
+
+    def fingerprint(self) -> str:
+        """Hash the settings and the version of scikit-learn: 32 hex digits."""
+        return fingerprint("tfidf", self._dim, self._seed, version("scikit-learn"))
+
+    def notes(self, dim: int) -> tuple[str, ...]:
+        """Say what it was fitted on, and whether the texts span fewer dimensions than asked."""
+        fitted = "fitted on the catalogue's own texts"
+        if dim < self._dim:
+            return (fitted, f"{dim} dimensions instead of {self._dim}: the texts span no more")
+        return (fitted,)
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatMatrix:
+        """Fit on the texts and encode them.
+
+        Raises
+        ------
+        InvalidDataError
+            If no text holds a word of two letters or digits.
+        """
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        if progress is not None:
+            progress(0.0, "counting words")
+        try:
+            counts = TfidfVectorizer(sublinear_tf=True, strip_accents="unicode").fit_transform(
+                texts
+            )
+        except ValueError as error:  # "empty vocabulary"
+            raise InvalidDataError(
+                f"tfidf: none of the {len(texts):,} texts holds a word of two letters or digits"
+            ) from error
+        if progress is not None:
+            progress(0.3, f"decomposing {counts.shape[1]:,} words")
+        decomposition = TruncatedSVD(
+            min(self._dim, *counts.shape), n_iter=7, random_state=self._seed
+        )
+        vectors = decomposition.fit_transform(counts)
+        strengths = decomposition.singular_values_
+        kept = max(1, int(np.count_nonzero(strengths > strengths.max() * _RANK_TOLERANCE)))
+        if progress is not None:
+            progress(1.0, f"{len(texts):,} texts")
+        return unit_rows(np.ascontiguousarray(vectors[:, :kept]))
