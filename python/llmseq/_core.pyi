@@ -1,0 +1,86 @@
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmseq.types import (
+    BoolArray,
+    CountArray,
+    FloatMatrix,
+    FloatVector,
+    ItemArray,
+    OffsetArray,
+)
+
+@final
+class ItemIndex:
+    def __new__(cls, vectors: FloatMatrix, similarity: str, n_threads: int) -> ItemIndex: ...
+    @property
+    def n_items(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    def search(
+        self,
+        queries: FloatMatrix,
+        k: int,
+        exclude: tuple[ItemArray, OffsetArray] | None,
+        candidates: BoolArray | None,
+        n_threads: int,
+    ) -> tuple[ItemArray, FloatMatrix]: ...
+
+@final
+class SessionIndex:
+    def __new__(
+        cls,
+        items: ItemArray,
+        offsets: OffsetArray,
+        n_items: int,
+        order: NDArray[np.int64] | None,
+    ) -> SessionIndex: ...
+    @property
+    def n_items(self) -> int: ...
+    @property
+    def n_sessions(self) -> int: ...
+    def search(
+        self,
+        prompt_items: ItemArray,
+        prompt_offsets: OffsetArray,
+        k_items: int,
+        k: int,
+        sample_size: int,
+        sampling: str,
+        similarity: str,
+        prompt_decay: str | None,
+        idf_weighting: bool,
+        last_n: int | None,
+        seed: int,
+        exclude_seen: bool,
+        candidates: BoolArray | None,
+        n_threads: int,
+    ) -> tuple[ItemArray, FloatMatrix]: ...
+
+def available_threads() -> int: ...
+def pool_sessions(
+    item_vectors: FloatMatrix,
+    items: ItemArray,
+    offsets: OffsetArray,
+    pooling: str,
+    n_threads: int,
+) -> FloatMatrix: ...
+def evaluate_lists(
+    lists: ItemArray,
+    target_items: ItemArray,
+    target_offsets: OffsetArray,
+    ks: list[int],
+    popularity: CountArray | None,
+    n_items: int | None,
+    n_threads: int,
+) -> tuple[dict[str, float], dict[str, FloatVector]]: ...
+def fuse_lists(
+    lists: list[tuple[ItemArray, FloatMatrix]],
+    k: int,
+    method: str,
+    weights: list[float],
+    c: float,
+    n_threads: int,
+) -> tuple[ItemArray, FloatMatrix]: ...

@@ -1,0 +1,65 @@
+//! NumPy arrays as slices, and vectors as NumPy arrays.
+
+use numpy::ndarray::Dimension;
+use numpy::{
+    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray1,
+    PyReadonlyArray2, PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+
+use super::run::checked;
+use crate::error::CoreError;
+use crate::lists::Lists;
+use crate::matrix::Matrix;
+
+/// Items and scores, both (n, k).
+pub type ListArrays<'py> = (Bound<'py, PyArray2<i32>>, Bound<'py, PyArray2<f32>>);
+/// Flat items and offsets.
+pub type RaggedArrays<'py> = (PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, i64>);
+
+/// The values of a C-contiguous array.
+pub fn slice<'a, T: Element, D: Dimension>(
+    py: Python<'_>,
+    array: &'a PyReadonlyArray<'_, T, D>,
+    what: &str,
+) -> PyResult<&'a [T]> {
+    let error = || CoreError::Shape(format!("{what} must be C-contiguous"));
+    if !array.is_c_contiguous() {
+        return checked(py, Err(error()));
+    }
+    checked(py, array.as_slice().map_err(|_| error()))
+}
+
+/// A checked float32 matrix.
+pub fn matrix<'a>(
+    py: Python<'_>,
+    array: &'a PyReadonlyArray2<'_, f32>,
+    what: &str,
+) -> PyResult<Matrix<'a>> {
+    let [n_rows, n_cols] = [array.shape()[0], array.shape()[1]];
+    let data = slice(py, array, what)?;
+    checked(py, Matrix::new(data, n_rows, n_cols, what))
+}
+
+/// Vector to array (n, k) without a copy.
+pub fn table<T: Element>(
+    py: Python<'_>,
+    values: Vec<T>,
+    n_rows: usize,
+    n_cols: usize,
+) -> PyResult<Bound<'_, PyArray2<T>>> {
+    values.into_pyarray(py).reshape([n_rows, n_cols])
+}
+
+/// Flat array without a copy.
+pub fn flat<T: Element>(py: Python<'_>, values: Vec<T>) -> Bound<'_, PyArray1<T>> {
+    values.into_pyarray(py)
+}
+
+/// Lists as two arrays.
+pub fn list_arrays(py: Python<'_>, lists: Lists, n_rows: usize) -> PyResult<ListArrays<'_>> {
+    Ok((
+        table(py, lists.items, n_rows, lists.k)?,
+        table(py, lists.scores, n_rows, lists.k)?,
+    ))
+}

@@ -1,0 +1,17 @@
+//! The compiled module `llmseq._core`: arrays in, arrays out. Nothing else names `PyO3`.
+
+mod arrays;
+mod functions;
+mod indexes;
+mod run;
+
+use pyo3::prelude::*;
+
+/// Kernels of llmseq. Use them through `llmseq.core`, which checks and converts.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::functions::{available_threads, evaluate_lists, fuse_lists, pool_sessions};
+    #[pymodule_export]
+    use super::indexes::{ItemIndex, SessionIndex};
+}

@@ -1,0 +1,70 @@
+//! Leaves the GIL, runs work on the pool, answers Ctrl-C, maps errors.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+use crate::error::{CoreError, Result};
+use crate::parallel::{Stop, pool};
+
+/// How long Ctrl-C may wait for an answer.
+const SIGNAL_CHECK: Duration = Duration::from_millis(50);
+
+/// Run `work` on `n_threads` threads without the GIL. A signal whose handler raises stops it.
+pub fn run<T: Send>(
+    py: Python<'_>,
+    n_threads: usize,
+    work: impl FnOnce(&Stop) -> Result<T> + Send,
+) -> PyResult<T> {
+    let pool = pool(n_threads).map_err(|error| to_python(py, &error))?;
+    let stop = Stop::default();
+    let (outcome, raised) = py.detach(|| {
+        let mut outcome = None;
+        let raised = pool.in_place_scope(|scope| {
+            let (done, waiting) = channel::<()>();
+            scope.spawn(|_| {
+                outcome = Some(work(&stop));
+                drop(done);
+            });
+            while waiting.recv_timeout(SIGNAL_CHECK) == Err(RecvTimeoutError::Timeout) {
+                if let Err(raised) = Python::attach(|py| py.check_signals()) {
+                    stop.request();
+                    return Some(raised);
+                }
+            }
+            None
+        });
+        (outcome, raised)
+    });
+    if let Some(raised) = raised {
+        return Err(raised);
+    }
+    outcome
+        .unwrap_or(Err(CoreError::Stopped))
+        .map_err(|error| to_python(py, &error))
+}
+
+/// The Python exception of an error.
+pub fn to_python(py: Python<'_>, error: &CoreError) -> PyErr {
+    static SHAPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static DATA: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CONFIG: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = match error {
+        CoreError::Shape(_) => SHAPE.import(py, "llmseq.errors", "ShapeError"),
+        CoreError::Data(_) => DATA.import(py, "llmseq.errors", "InvalidDataError"),
+        CoreError::Config(_) => CONFIG.import(py, "llmseq.errors", "ConfigError"),
+        CoreError::Stopped => return pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
+    };
+    match class {
+        Ok(class) => PyErr::from_type(class.clone(), error.to_string()),
+        Err(missing) => missing,
+    }
+}
+
+/// Map the error of a check that needs no thread.
+pub fn checked<T>(py: Python<'_>, result: Result<T>) -> PyResult<T> {
+    result.map_err(|error| to_python(py, &error))
+}
