@@ -199,7 +199,9 @@ def reduce_embeddings(
 
 def _random_projection(config: ReductionConfig, width: int) -> Reducer:
     dim, notes = _dim(config, width)
-    components = np.random.default_rng(config.seed).standard_normal((dim, width)) / np.sqrt(dim)
+    # a stream of its own: vectors drawn elsewhere with the same seed must not be these directions
+    rng = np.random.default_rng([config.seed, dim, width])
+    components = rng.standard_normal((dim, width)) / np.sqrt(dim)
     return Reducer(config, np.zeros(width, dtype=np.float32), components.astype(np.float32), notes)
 
 

@@ -93,6 +93,7 @@ class HuggingFaceEncoder:
         folder = self.folder
         try:
             import torch
+            from safetensors import SafetensorError
             from sentence_transformers import SentenceTransformer
         except ImportError:
             raise MissingExtraError(f'the encoder "{self.name}"', "embed") from None
@@ -107,7 +108,7 @@ class HuggingFaceEncoder:
                 model = SentenceTransformer(
                     str(folder), device=self._options.device, local_files_only=True
                 )
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
+            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 raise ArtifactError(
                     f"{folder}: cannot be loaded as a text model ({_brief(error)}); if its "
                     "download was cut short, delete the folder to have it made again"

@@ -56,8 +56,8 @@ class TfidfEncoder:
         InvalidDataError
             If no text holds a word of two letters or digits.
         """
-        from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.utils.extmath import randomized_svd
 
         if progress is not None:
             progress(0.0, "counting words")
@@ -71,12 +71,10 @@ class TfidfEncoder:
             ) from error
         if progress is not None:
             progress(0.3, f"decomposing {counts.shape[1]:,} words")
-        decomposition = TruncatedSVD(
-            min(self._dim, *counts.shape), n_iter=7, random_state=self._seed
+        left, singular, _ = randomized_svd(
+            counts, min(self._dim, *counts.shape), n_iter=7, random_state=self._seed
         )
-        vectors = decomposition.fit_transform(counts)
-        strengths = decomposition.singular_values_
-        kept = max(1, int(np.count_nonzero(strengths > strengths.max() * _RANK_TOLERANCE)))
+        kept = max(1, int(np.count_nonzero(singular > singular[0] * _RANK_TOLERANCE)))
         if progress is not None:
             progress(1.0, f"{len(texts):,} texts")
-        return unit_rows(np.ascontiguousarray(vectors[:, :kept]))
+        return unit_rows((left * singular)[:, :kept])
