@@ -1,3 +1,12 @@
+__all__ = [
+    "ItemIndex",
+    "SessionIndex",
+    "available_threads",
+    "evaluate_lists",
+    "fuse_lists",
+    "pool_sessions",
+]
+
 from typing import final
 
 import numpy as np

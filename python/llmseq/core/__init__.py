@@ -1,8 +1,9 @@
 """The compiled core's only door: kernels over arrays, checked and typed.
 
-Every kernel has a NumPy twin of the same signature in :mod:`llmseq.testing.reference`. Results never
-depend on the number of threads, which is the argument ``n_threads``, else the environment variable
-``LLMSEQ_NUM_THREADS``, else every core this process may use. Arrays of another type or layout than stated
+Every kernel has a NumPy twin of the same signature in :mod:`llmseq.testing.reference`. Results
+never depend on the number of threads, which is the argument ``n_threads``, else the environment
+variable ``LLMSEQ_NUM_THREADS``, else every core this process may use. Arrays of another type or
+layout than stated
 (float64 vectors, sliced columns) are converted, which costs a copy; inputs are never changed.
 """
 

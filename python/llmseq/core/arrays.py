@@ -1,4 +1,4 @@
-"""Any array-like to the arrays that kernels take; what cannot be converted is an error with a name."""
+"""Any array-like to the arrays that kernels take; an error names what cannot be converted."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def seed(value: SupportsIndex) -> int:
 
 
 def matrix(values: ArrayLike, what: str) -> FloatMatrix:
-    """C-contiguous float32 (rows, columns); values beyond float32 become infinite, which kernels refuse."""
+    """C-contiguous float32 (rows, columns); values beyond float32 become infinite."""
     array = _array(values, what, "numbers", "fiub")
     with np.errstate(over="ignore"):
         return _shaped(array, 2, what).astype(np.float32, order="C", copy=False)

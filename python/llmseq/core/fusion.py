@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING
 
 from llmseq import _core
 from llmseq.core import arrays
 from llmseq.core.threads import thread_count
 from llmseq.errors import ConfigError
-from llmseq.types import FloatMatrix, ItemArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from llmseq.types import FloatMatrix, ItemArray
 
 
 def fuse_lists(
@@ -24,14 +28,14 @@ def fuse_lists(
 ) -> tuple[ItemArray, FloatMatrix]:
     """Fuse many models' lists of the same sessions.
 
-    Equal fused scores: the lower item first. Sums run in float64 in the order of ``lists`` and are rounded
-    once to float32. Lists of weight 0 are left out.
+    Equal fused scores: the lower item first. Sums run in float64 in the order of ``lists`` and
+    are rounded once to float32. Lists of weight 0 are left out.
 
     Parameters
     ----------
     lists
-        One pair a model: items int32 (n_sessions, k_i), −1 where a list is short, and scores float32 of the
-        same shape, finite wherever there is an item. The models' k_i may differ.
+        One pair a model: items int32 (n_sessions, k_i), −1 where a list is short, and scores
+        float32 of the same shape, finite wherever there is an item. The models' k_i may differ.
     k
         Places in a fused list, at least 1.
     method
@@ -61,9 +65,10 @@ def fuse_lists(
 
     Notes
     -----
-    ``rrf``: Σ w / (c + rank), rank from 1, over the lists that hold the item (Cormack, Clarke and Büttcher
-    2009). ``zscore``: Σ w z, z = (score − mean) / population standard deviation within the list (0 where the
-    scores do not differ); a list that does not hold the item gives its lowest z, an empty list 0.
+    ``rrf``: Σ w / (c + rank), rank from 1, over the lists that hold the item (Cormack, Clarke and
+    Büttcher 2009). ``zscore``: Σ w z, z = (score − mean) / population standard deviation within
+    the list (0 where the scores do not differ); a list that does not hold the item gives its
+    lowest z, an empty list 0.
 
     Examples
     --------

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING
 
 from llmseq import _core
 from llmseq.core import arrays
 from llmseq.core.threads import thread_count
-from llmseq.types import FloatMatrix, ItemArray
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from llmseq.types import FloatMatrix, ItemArray
 
 
 class SessionIndex:
@@ -86,8 +90,8 @@ class SessionIndex:
     ) -> tuple[ItemArray, FloatMatrix]:
         """Best items for each prompt.
 
-        Equal scores: the lower item first. A prompt without a known item, or without neighbours, gives an
-        empty list.
+        Equal scores: the lower item first. A prompt without a known item, or without neighbours,
+        gives an empty list.
 
         Parameters
         ----------
@@ -102,21 +106,21 @@ class SessionIndex:
         sample_size
             Possible neighbours (train sessions sharing an item with the prompt) that are looked at.
         sampling
-            Which, where there are more: ``"random"``, ``"recent"`` (largest ``order``), ``"idf"`` (largest
-            sum of idf over shared items) or ``"idf_greedy"`` (the sessions of the rarest prompt item, then
-            of the next, until full). Equal ones: the lower session index.
+            Which, where there are more: ``"random"``, ``"recent"`` (largest ``order``), ``"idf"``
+            (largest sum of idf over shared items) or ``"idf_greedy"`` (the sessions of the rarest
+            prompt item, then of the next, until full). Equal ones: the lower session index.
         similarity
             ``"cosine"`` or ``"dot"`` of the prompt's weights and the neighbour's 0/1 vector.
         prompt_decay
-            Weight by position i from the end: None 1, ``"linear"`` max(1e-4, 1 − 0.1 (i − 1)), ``"log"``
-            1/(ln i + 1), ``"harmonic"`` 1/i, ``"quadratic"`` 1/i².
+            Weight by position i from the end: None 1, ``"linear"`` max(1e-4, 1 − 0.1 (i − 1)),
+            ``"log"`` 1/(ln i + 1), ``"harmonic"`` 1/i, ``"quadratic"`` 1/i².
         idf_weighting
             Multiply an item's score with idf = 1 + ln(n_sessions / sessions that hold it).
         last_n
             Use only the last so many distinct known items of the prompt; None uses all.
         seed
-            Of ``"random"``, 0 to 2⁶⁴ − 1. The sample depends on it and on the prompt's own items, so a
-            prompt gets the same list whatever stands beside it.
+            Of ``"random"``, 0 to 2⁶⁴ − 1. The sample depends on it and on the prompt's own items,
+            so a prompt gets the same list whatever stands beside it.
         exclude_seen
             Leave all items of the prompt out of its list.
         candidates : bool (n_items,)
@@ -129,7 +133,8 @@ class SessionIndex:
         items : int32 (n_prompts, k_items)
             Best first; −1 where a list is short.
         scores : float32 (n_prompts, k_items)
-            Sum of the similarities of the neighbours that hold the item; −inf where ``items`` is −1.
+            Sum of the similarities of the neighbours that hold the item; −inf where ``items`` is
+            −1.
 
         Raises
         ------
@@ -138,14 +143,16 @@ class SessionIndex:
         InvalidDataError
             If a prompt item is not in the catalogue.
         ConfigError
-            If a number is out of range, a name unknown, or ``"recent"`` is asked of an index without order.
+            If a number is out of range, a name unknown, or ``"recent"`` is asked of an index
+            without order.
 
         Notes
         -----
-        The prompt is reduced to its distinct items that occur in train, each at its first occurrence, then
-        cut to ``last_n``. Similarities and scores are float64 sums in a fixed order (prompt items oldest
-        first; neighbours nearest first, equal ones by lower session index), rounded once to float32. Cost of
-        a prompt: the posting lists of its items and the items of ``k`` sessions.
+        The prompt is reduced to its distinct items that occur in train, each at its first
+        occurrence, then cut to ``last_n``. Similarities and scores are float64 sums in a fixed
+        order (prompt items oldest first; neighbours nearest first, equal ones by lower session
+        index), rounded once to float32. Cost of a prompt: the posting lists of its items and the
+        items of ``k`` sessions.
         """
         return self._index.search(
             arrays.items(prompt_items, "prompt items"),

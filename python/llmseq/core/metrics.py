@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING
 
 from llmseq import _core
 from llmseq.core import arrays
-from llmseq.core.arrays import RaggedLike
 from llmseq.core.threads import thread_count
-from llmseq.types import FloatVector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from llmseq.core.arrays import RaggedLike
+    from llmseq.types import FloatVector
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -23,8 +27,8 @@ class ListMetrics:
     means
         Means over sessions, and the metrics of the lists as a whole (coverage, gini).
     per_session : float64 (n_sessions,) each
-        Novelty and popularity lift are NaN for a session without a list; their means leave it out, and are
-        NaN where no session has a list.
+        Novelty and popularity lift are NaN for a session without a list; their means leave it
+        out, and are NaN where no session has a list.
     """
 
     means: dict[str, float]
@@ -41,8 +45,8 @@ def evaluate_lists(
 ) -> ListMetrics:
     """Score ranked lists against the targets of the same sessions.
 
-    A session without a list is a miss in every accuracy metric. A target that stands twice counts once.
-    A cut-off may exceed the length of the lists: the missing places are misses.
+    A session without a list is a miss in every accuracy metric. A target that stands twice counts
+    once. A cut-off may exceed the length of the lists: the missing places are misses.
 
     Parameters
     ----------
@@ -70,21 +74,21 @@ def evaluate_lists(
     ShapeError
         If lists, targets and popularity do not fit together.
     InvalidDataError
-        If a session has no target, a list holds an item twice or outside the catalogue, or counts are
-        negative or all 0.
+        If a session has no target, a list holds an item twice or outside the catalogue, or counts
+        are negative or all 0.
     ConfigError
         If a cut-off is below 1 or stands twice.
 
     Notes
     -----
-    With n distinct targets and hits at the ranks r ≤ K:
-    ``ndcg`` Σ 1/log2(r + 1) over the same sum of the ranks 1 … min(n, K); ``hr`` 1 if there is a hit;
-    ``mrr`` 1/r of the first hit; ``recall`` hits/n; ``precision`` hits/K; ``map`` Σ (hits up to r)/r over
-    min(n, K); ``serendipity`` 1 if a hit is not among the K items of the largest counts (equal counts: the
-    lower index is the more popular); ``novelty`` mean over the listed items of −log2(count / Σ counts), an
-    item without a count taking 1; ``popularity_lift`` mean count of the listed items over the mean count of
-    all items; ``coverage`` distinct listed items / n_items; ``gini`` of the number of lists that hold each
-    item, over all n_items (0 where nothing is listed).
+    With n distinct targets and hits at the ranks r ≤ K: ``ndcg`` Σ 1/log2(r + 1) over the same
+    sum of the ranks 1 … min(n, K); ``hr`` 1 if there is a hit; ``mrr`` 1/r of the first hit;
+    ``recall`` hits/n; ``precision`` hits/K; ``map`` Σ (hits up to r)/r over min(n, K);
+    ``serendipity`` 1 if a hit is not among the K items of the largest counts (equal counts: the
+    lower index is the more popular); ``novelty`` mean over the listed items of −log2(count / Σ
+    counts), an item without a count taking 1; ``popularity_lift`` mean count of the listed items
+    over the mean count of all items; ``coverage`` distinct listed items / n_items; ``gini`` of
+    the number of lists that hold each item, over all n_items (0 where nothing is listed).
 
     Examples
     --------

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING
 
 from llmseq import _core
 from llmseq.core import arrays
 from llmseq.core.threads import thread_count
-from llmseq.types import FloatMatrix
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from llmseq.types import FloatMatrix
 
 POOLINGS = (
     "last",
@@ -32,8 +36,8 @@ def pool_sessions(
 ) -> FloatMatrix:
     """Weighted mean of the item vectors of each session.
 
-    Sums run in float64 from the oldest item to the newest, are divided by the sum of the weights and
-    rounded once. An empty session gives a zero vector.
+    Sums run in float64 from the oldest item to the newest, are divided by the sum of the weights
+    and rounded once. An empty session gives a zero vector.
 
     Parameters
     ----------
@@ -65,8 +69,8 @@ def pool_sessions(
     -----
     Weight of the item at position i from the end (1 = newest) of a session of length n:
     ``last`` 1 for i = 1, else 0; ``mean`` 1; ``constant_linear`` max(1e-5, 1 − 0.1 (i − 1));
-    ``scaling_linear`` max(1e-5, 1 − (i − 1)/n); ``scaling_quadratic`` and ``scaling_cubic`` its square and
-    cube; ``log`` 1/(ln i + 1); ``harmonic`` 1/i; ``harmonic_squared`` 1/i².
+    ``scaling_linear`` max(1e-5, 1 − (i − 1)/n); ``scaling_quadratic`` and ``scaling_cubic`` its
+    square and cube; ``log`` 1/(ln i + 1); ``harmonic`` 1/i; ``harmonic_squared`` 1/i².
 
     Examples
     --------

@@ -14,8 +14,8 @@ VARIABLE = "LLMSEQ_NUM_THREADS"
 def thread_count(n_threads: int | None = None) -> int:
     """Threads that a kernel will use.
 
-    The argument, else the environment variable ``LLMSEQ_NUM_THREADS``, else every core that this process
-    may use (affinity mask and control group).
+    The argument, else the environment variable ``LLMSEQ_NUM_THREADS``, else every core that this
+    process may use (affinity mask and control group).
 
     Raises
     ------

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING
 
 from llmseq import _core
 from llmseq.core import arrays
-from llmseq.core.arrays import RaggedLike
 from llmseq.core.threads import thread_count
-from llmseq.types import FloatMatrix, ItemArray
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from llmseq.core.arrays import RaggedLike
+    from llmseq.types import FloatMatrix, ItemArray
 
 
 class ItemIndex:
     """Item vectors ready to be searched; exact, and safe to share between threads.
 
-    Items rank by one canonical score: sums of the float32 rows accumulated in float64 in index order,
-    rounded once to float32. Equal scores: the lower index first.
+    Items rank by one canonical score: sums of the float32 rows accumulated in float64 in index
+    order, rounded once to float32. Equal scores: the lower index first.
 
     Parameters
     ----------
     vectors : float32 (n_items, dim)
         Finite; copied.
     similarity
-        ``"dot"``; ``"cosine"``: the dot after each row and query is divided by its length in float64 and
-        rounded to float32 (a zero row or query stays zero and scores 0); ``"euclidean"``:
-        1 / (1 + distance).
+        ``"dot"``; ``"cosine"``: the dot after each row and query is divided by its length in
+        float64 and rounded to float32 (a zero row or query stays zero and scores 0);
+        ``"euclidean"``: 1 / (1 + distance).
     n_threads
         Of the construction, see :func:`llmseq.core.thread_count`.
 
