@@ -85,6 +85,11 @@ MODELS.register(
         recommender="llmseq.models.session_knn:SessionKnnRecommender",
         config="llmseq.models.session_knn:SessionKnnConfig",
         preset={"prompt_decay": "harmonic"},
+        grid={
+            "k": (50, 200),
+            "prompt_decay": ("harmonic", "quadratic"),
+            "idf_weighting": (True, False),
+        },
     ),
 )
 MODELS.register(
@@ -105,6 +110,14 @@ MODELS.register(
         uses_text=True,
         recommender="llmseq.models.seq_sim:SeqSimRecommender",
         config="llmseq.models.seq_sim:SeqSimConfig",
+        grid={
+            "reduction": (
+                {"method": "pca_whiten", "dim": 256},
+                {"method": "pca_whiten", "dim": 128},
+                {"method": "pca", "dim": 256},
+            ),
+            "popularity_weight": (0.0, 0.01, 0.03),
+        },
     ),
 )
 MODELS.register(

@@ -51,12 +51,14 @@ class FitContext:
 class FitSummary:
     """What a fit did: numbers of trained parameters and epochs, and the history of training.
 
-    ``history`` has one mapping an epoch, plain values: epoch, loss, ndcg@20, seconds.
+    ``history`` has one mapping an epoch, plain values: epoch, loss, ndcg@20, seconds. ``notes``
+    say where the fit had to depart from the settings.
     """
 
     parameters: int = 0
     epochs: int | None = None
     history: tuple[Mapping[str, Any], ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 class Recommender(Protocol):
@@ -71,7 +73,7 @@ class Recommender(Protocol):
         """What the last fit did."""
 
     def refit_config(self) -> Config:
-        """Settings for a fit on more data without validation: the chosen number of epochs fixed."""
+        """Give settings for a fit on more data without validation: the chosen epochs fixed."""
 
     def fit(
         self,

@@ -1,0 +1,294 @@
+"""Saved models: JSON, safetensors and Parquet with their hashes; loading never runs code.
+
+A folder holds config.json (settings), weights.safetensors (arrays), manifest.json (schema, kind,
+version, hash of each file) and, for a model that can be served, catalogue.parquet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from llmseq.config import Config
+from llmseq.data.catalogue import Catalogue
+from llmseq.data.sessions import Sessions
+from llmseq.errors import ArtifactError, InvalidDataError
+from llmseq.models.catalog import MODELS
+from llmseq.models.protocol import Recommender
+from llmseq.storage import atomic_folder, file_fingerprint, read_json, write_json
+from llmseq.types import BoolArray, Ragged
+
+SCHEMA = 1
+_MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class _Named(dict[str, Any]):
+    """A mapping whose missing keys are a damaged file, which the error names."""
+
+    def __init__(self, values: Mapping[str, Any], path: Path) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, key: str) -> Any:  # noqa: ANN401 - never returns
+        raise ArtifactError(f'{self._path}: damaged, "{key}" is missing; save the model again')
+
+
+def write_model(
+    path: Path,
+    *,
+    kind: str,
+    config: Config,
+    arrays: Mapping[str, NDArray[Any]],
+    extra: Mapping[str, Any] | None = None,
+    members: Mapping[str, Recommender] | None = None,
+) -> None:
+    """Write a model's folder as a whole; one that is there already is replaced.
+
+    Parameters
+    ----------
+    kind
+        The registry name whose class reads the folder again.
+    arrays
+        What was learnt.
+    extra
+        Plain values besides the settings: numbers of items, seeds, a summary.
+    members
+        Models inside this one, each saved to ``members/<name>/``.
+    """
+    from safetensors.numpy import save_file
+
+    import llmseq
+
+    with atomic_folder(path) as folder:
+        write_json(folder / "config.json", config.to_dict())
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+            folder / "weights.safetensors",
+        )
+        for name, member in (members or {}).items():
+            member.save(_member_folder(folder, name))
+        write_json(
+            folder / "manifest.json",
+            {
+                "schema": SCHEMA,
+                "kind": kind,
+                "llmseq": llmseq.__version__,
+                "extra": dict(extra or {}),
+                "members": list(members or {}),
+                "files": {
+                    name: file_fingerprint(folder / name)
+                    for name in ("config.json", "weights.safetensors")
+                },
+            },
+        )
+
+
+def read_model(
+    path: Path, *, kind: str
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read settings, arrays and extra values that ``write_model`` wrote.
+
+    Looking up a name that the file does not hold is an ArtifactError too.
+
+    Raises
+    ------
+    ArtifactError
+        If a file is missing, damaged, of another version or of another kind; the file is named.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    manifest = read_manifest(path)
+    if manifest["kind"] != kind:
+        raise ArtifactError(
+            f'{path / "manifest.json"}: holds a "{manifest["kind"]}", not a "{kind}"'
+        )
+    config = read_json(path / "config.json")
+    weights = path / "weights.safetensors"
+    try:
+        arrays = load_file(weights)
+    except SafetensorError as error:
+        raise ArtifactError(f"{weights}: damaged ({error})") from error
+    return config, _Named(arrays, weights), _Named(manifest["extra"], path / "manifest.json")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read manifest.json and check it and every file that it lists.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder or a file is missing, damaged or of another version; the file is named.
+    """
+    file = path / "manifest.json"
+    if not path.is_dir():
+        raise ArtifactError(f"{path}: no such folder; a saved model is a folder with manifest.json")
+    values = read_json(file)
+    if not isinstance(values, dict):
+        raise ArtifactError(f"{file}: damaged, not a JSON object")
+    manifest = _Named(values, file)
+    if manifest["schema"] != SCHEMA:
+        raise ArtifactError(
+            f"{file}: schema {manifest['schema']!r}, written by llmseq "
+            f"{values.get('llmseq', 'unknown')}; this version reads schema {SCHEMA}"
+        )
+    for key, wanted in (("kind", str), ("extra", dict), ("members", list), ("files", dict)):
+        if not isinstance(manifest[key], wanted):
+            raise ArtifactError(f'{file}: damaged, "{key}" is not a {wanted.__name__}')
+    files = manifest["files"]
+    for name in ("config.json", "weights.safetensors", *files):
+        if name not in files or Path(name).name != name:
+            raise ArtifactError(f'{file}: damaged, its list of files is wrong at "{name}"')
+        if not (path / name).is_file():
+            raise ArtifactError(f"{path / name}: missing; save the model again")
+        if file_fingerprint(path / name) != files[name]:
+            raise ArtifactError(
+                f"{path / name}: damaged or changed, its hash is not the one in manifest.json"
+            )
+    return manifest
+
+
+def load_recommender(path: Path) -> Recommender:
+    """Read any saved model; its kind names a registry entry, never an import path.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder is damaged or its kind is not registered.
+    """
+    kind = read_manifest(path)["kind"]
+    if kind not in MODELS:
+        raise ArtifactError(
+            f'{path / "manifest.json"}: unknown kind "{kind}"; '
+            f"this version reads {', '.join(MODELS)}"
+        )
+    return MODELS[kind].recommender_class().load(path)
+
+
+def load_members(path: Path) -> dict[str, Recommender]:
+    """Read the models inside a saved model, in the order they were given."""
+    names = read_manifest(path)["members"]
+    return {name: load_recommender(_member_folder(path, name)) for name in names}
+
+
+def _member_folder(path: Path, name: object) -> Path:
+    if not isinstance(name, str) or not _MEMBER_NAME.fullmatch(name):
+        raise ArtifactError(
+            f"{path}: a member's name must be letters, digits, dots, dashes or underscores, "
+            f"got {name!r}"
+        )
+    return path / "members" / name
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SavedModel:
+    """A fitted recommender with its catalogue: external ids outside, indices inside.
+
+    Parameters
+    ----------
+    recommender : Recommender
+        Fitted on ``catalogue``.
+    catalogue : Catalogue
+    provenance : mapping
+        Plain values that trace the model: name, data fingerprint, seed, command.
+    """
+
+    recommender: Recommender
+    catalogue: Catalogue
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def encode_sessions(self, sessions: Sequence[Sequence[str]]) -> tuple[Sessions, int]:
+        """Turn external ids into prompts; unknown ids are left out, and their number returned."""
+        lengths = np.array([len(session) for session in sessions], dtype=np.int64)
+        items = self.catalogue.index_of(item for session in sessions for item in session)
+        known = items >= 0
+        names = np.array([str(row) for row in range(len(sessions))], dtype=object)
+        prompts = Sessions(names, Ragged.from_lengths(items, lengths)).keep_events(known)
+        return prompts, int((~known).sum())
+
+    def encode_candidates(self, ids: Iterable[str]) -> tuple[BoolArray, int]:
+        """Turn external ids into a mask over items; also returns how many ids are unknown.
+
+        Raises
+        ------
+        InvalidDataError
+            If none of the ids is in the catalogue.
+        """
+        named = list(ids)
+        items = self.catalogue.index_of(named)
+        known = items >= 0
+        if not known.any():
+            example = f', for example "{named[0]}"' if named else ""
+            raise InvalidDataError(
+                f"none of the {len(named)} candidate ids is in the catalogue{example}; "
+                "give the item_id of items that the model was fitted on"
+            )
+        mask = np.zeros(self.catalogue.n_items, dtype=np.bool_)
+        mask[items[known]] = True
+        return mask, int((~known).sum())
+
+    def recommend(
+        self,
+        sessions: Sequence[Sequence[str]],
+        k: int,
+        *,
+        exclude_seen: bool = True,
+        candidates: Iterable[str] | None = None,
+    ) -> list[list[tuple[str, float]]]:
+        """Rank items for sessions of external ids, oldest first; each list best first.
+
+        Ids that the catalogue does not have are left out of prompts and candidates;
+        ``encode_sessions`` and ``encode_candidates`` count them. A list is short where the model
+        knows fewer than ``k`` items to list.
+
+        Raises
+        ------
+        InvalidDataError
+            If candidates are given and none is known.
+        """
+        prompts, _ = self.encode_sessions(sessions)
+        mask = None if candidates is None else self.encode_candidates(candidates)[0]
+        lists = self.recommender.recommend(prompts, k, exclude_seen=exclude_seen, candidates=mask)
+        ids = self.catalogue.ids
+        return [
+            [
+                (ids[item], float(score))
+                for item, score in zip(row, scores, strict=True)
+                if item >= 0
+            ]
+            for row, scores in zip(lists.items, lists.scores, strict=True)
+        ]
+
+    def save(self, path: Path) -> None:
+        """Write the model and its catalogue as one folder."""
+        with atomic_folder(path) as folder:
+            self.recommender.save(folder)
+            self.catalogue.table.write_parquet(folder / "catalogue.parquet")
+            manifest = read_json(folder / "manifest.json")
+            manifest["n_items"] = self.catalogue.n_items
+            manifest["provenance"] = dict(self.provenance)
+            manifest["files"]["catalogue.parquet"] = file_fingerprint(folder / "catalogue.parquet")
+            write_json(folder / "manifest.json", manifest)
+
+
+def load_model(path: Path) -> SavedModel:
+    """Read a folder that ``SavedModel.save`` wrote.
+
+    Raises
+    ------
+    ArtifactError
+        If a file is missing, damaged or of another version; the file is named.
+    """
+    manifest = read_manifest(path)
+    file = path / "catalogue.parquet"
+    if file.name not in manifest["files"]:
+        raise ArtifactError(f"{file}: missing; this folder holds a model without its catalogue")
+    catalogue = Catalogue(pl.read_parquet(file))
+    return SavedModel(load_recommender(path), catalogue, manifest["provenance"])

@@ -1,0 +1,89 @@
+"""What every model checks before it ranks: k, the prompts' items, the candidate mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from llmseq.data.sessions import Sessions
+from llmseq.embeddings.matrix import ItemEmbeddings
+from llmseq.errors import ConfigError, InvalidDataError, NotFittedError, ShapeError
+from llmseq.types import BoolArray
+
+
+def check_request(
+    prompts: Sessions, k: int, candidates: BoolArray | None, *, n_items: int
+) -> BoolArray | None:
+    """Refuse what no model can answer; returns the mask as booleans.
+
+    Raises
+    ------
+    ConfigError
+        If ``k`` is below 1.
+    InvalidDataError
+        If a prompt names an item that the model's catalogue does not have.
+    ShapeError
+        If ``candidates`` is no boolean (n_items,).
+    """
+    if k < 1:
+        raise ConfigError(f"k must be at least 1, got {k}")
+    beyond = (prompts.items < 0) | (prompts.items >= n_items)
+    if beyond.any():
+        event = int(np.argmax(beyond))
+        row = int(np.searchsorted(prompts.offsets, event, side="right")) - 1
+        raise InvalidDataError(
+            f'prompt {row} (session "{prompts.ids[row]}") names item index '
+            f"{prompts.items[event]}, but the model was fitted on a catalogue of {n_items} items; "
+            "leave unknown items out of the prompts"
+        )
+    if candidates is None:
+        return None
+    mask = np.asarray(candidates)
+    if mask.dtype != np.bool_ or mask.shape != (n_items,):
+        raise ShapeError(
+            f"candidates must be a boolean mask of shape ({n_items},), "
+            f"got {mask.dtype} {mask.shape}"
+        )
+    return mask
+
+
+def not_fitted(model: str) -> NotFittedError:
+    """Make the error of a model that was not fitted."""
+    return NotFittedError(f"{model} is not fitted; call fit() first or load a saved model")
+
+
+def pick_embeddings(
+    embeddings: Mapping[str, ItemEmbeddings] | None,
+    name: str | None,
+    *,
+    n_items: int,
+    model: str,
+) -> ItemEmbeddings:
+    """Take the embeddings that a config names, or the only ones.
+
+    Raises
+    ------
+    ConfigError
+        If none are given, the name is not among them, or several are given and none is named.
+    ShapeError
+        If they do not have one row for each item of the catalogue.
+    """
+    given = embeddings or {}
+    if not given:
+        raise ConfigError(f"{model} needs text vectors: pass embeddings={{name: ItemEmbeddings}}")
+    choices = ", ".join(given)
+    if name is None and len(given) > 1:
+        raise ConfigError(
+            f'{model}: several embeddings are given; set "embedding" to one of {choices}'
+        )
+    chosen = next(iter(given)) if name is None else name
+    if chosen not in given:
+        raise ConfigError(f'{model}: no embeddings are called "{chosen}"; choose from {choices}')
+    found = given[chosen]
+    if found.n_items != n_items:
+        raise ShapeError(
+            f'{model}: the embeddings "{chosen}" have {found.n_items} rows, '
+            f"but the catalogue has {n_items} items"
+        )
+    return found

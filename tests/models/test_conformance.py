@@ -1,0 +1,29 @@
+"""Every registered model passes every check; a new one is swept without a change here."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmseq.models.catalog import MODELS
+from llmseq.testing.conformance import BEHAVIOUR, CHECKS, MEMBERS, Subject
+
+SUBJECTS = [Subject(name) for name in MODELS]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
+def test_conforms(subject, check):
+    check(subject)
+
+
+@pytest.mark.parametrize("check", BEHAVIOUR, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "subject", [s for s in SUBJECTS if s.personal], ids=lambda subject: subject.name
+)
+def test_finds_what_is_planted(subject, check):
+    check(subject)
+
+
+def test_hybrids_have_members_here():
+    hybrids = {name for name in MODELS if MODELS[name].family == "hybrid"}
+    assert set(MEMBERS) == hybrids
