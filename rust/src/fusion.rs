@@ -55,7 +55,7 @@ impl<'a> Member<'a> {
     ) -> Result<Self> {
         if items.len() != scores.len()
             || (k == 0 && !items.is_empty())
-            || (k > 0 && items.len() % k != 0)
+            || (k > 0 && !items.len().is_multiple_of(k))
         {
             return Err(CoreError::Shape(format!(
                 "lists {number}: items and scores must both be (n_sessions, {k}), got {} and {} values",
@@ -186,8 +186,8 @@ fn fuse_row(
                             0.0
                         }
                 };
-                let scored = items.iter().zip(scores);
-                (scratch.shares).extend(scored.map(|(&item, &score)| (item, number, share(score))));
+                let found = items.iter().zip(scores);
+                (scratch.shares).extend(found.map(|(&item, &score)| (item, number, share(score))));
                 let shares = scratch.shares[first..].iter().map(|share| share.2);
                 scratch.absent.push(shares.reduce(f64::min).unwrap_or(0.0));
             }

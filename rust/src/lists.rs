@@ -60,6 +60,19 @@ pub struct Lists {
 }
 
 impl Lists {
+    /// `n_rows` lists of `k` missing places.
+    ///
+    /// # Errors
+    /// `Config` if `k` is 0 or the table does not fit into memory.
+    pub fn empty(n_rows: usize, k: usize) -> Result<Self> {
+        check_k(k)?;
+        Ok(Self {
+            k,
+            items: filled(n_rows, k, MISSING, "lists")?,
+            scores: filled(n_rows, k, f32::NEG_INFINITY, "lists")?,
+        })
+    }
+
     /// Fill `n_rows` lists in parallel: `work(scratch, row)` leaves the row's items, best first and at
     /// most `k`, where `found(scratch)` reads them. `init` makes the scratch of one worker.
     ///
@@ -71,12 +84,11 @@ impl Lists {
         I: Fn() -> S + Sync + Send,
         W: Fn(&mut S, usize) + Sync + Send,
     {
-        check_k(k)?;
-        let mut items = filled(n_rows, k, MISSING, "lists")?;
-        let mut scores = filled(n_rows, k, f32::NEG_INFINITY, "lists")?;
-        items
+        let mut lists = Self::empty(n_rows, k)?;
+        lists
+            .items
             .par_chunks_exact_mut(k)
-            .zip(scores.par_chunks_exact_mut(k))
+            .zip(lists.scores.par_chunks_exact_mut(k))
             .enumerate()
             .with_min_len(8)
             .try_for_each_init(init, |scratch, (row, (items, scores))| {
@@ -85,7 +97,7 @@ impl Lists {
                 write_row((*scratch).as_ref(), items, scores);
                 Ok(())
             })?;
-        Ok(Self { k, items, scores })
+        Ok(lists)
     }
 }
 
@@ -133,10 +145,9 @@ pub fn check_list(list: &[i32], what: &str, row: usize, sorted: &mut Vec<i32>) -
             "{what}: row {row} holds item {lowest}; items are numbered from 0, -1 is a missing place"
         )));
     }
-    if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+    if let Some([twice, ..]) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(CoreError::Data(format!(
-            "{what}: row {row} holds item {} twice",
-            twice[0]
+            "{what}: row {row} holds item {twice} twice"
         )));
     }
     Ok(())

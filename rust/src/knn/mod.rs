@@ -18,7 +18,7 @@ pub struct SessionIndex {
     held: Csr,
     /// Sessions of each item, ascending.
     posting: Csr,
-    /// `1 + ln(S / n_i)`, n_i the sessions that hold item i; 0 for items in no session.
+    /// `1 + ln(S / n)`, n of the S sessions hold the item; 0 for items in no session.
     idf: Vec<f64>,
     /// Recency of each session, higher = newer.
     order: Option<Vec<i64>>,

@@ -144,7 +144,11 @@ pub fn evaluate_lists(
 ) -> Result<ListMetrics> {
     against.check()?;
     lists.check(targets, against.catalogue())?;
-    let scorer = ListScorer::new(against.ks, lists.k, against.popularity);
+    let most_targets = (0..targets.len())
+        .map(|row| targets.row(row).len())
+        .max()
+        .unwrap_or(0);
+    let scorer = ListScorer::new(against.ks, lists.k, most_targets, against.popularity);
     let n_values = scorer.n_values();
     let mut values = filled(lists.n_lists, n_values, 0.0_f64, "metrics")?;
     values

@@ -51,10 +51,20 @@ impl<'a> Catalogue<'a> {
 }
 
 impl<'a> ListScorer<'a> {
-    /// For lists of `length` places.
-    pub fn new(ks: &'a [usize], length: usize, popularity: Option<&'a [i64]>) -> Self {
-        let deepest = ks.iter().copied().max().unwrap_or(0).max(length);
-        // Beyond the list only the ideal ranking needs discounts, and never more than targets.
+    /// For lists of at most `longest_list` places and at most `most_targets` targets.
+    pub fn new(
+        ks: &'a [usize],
+        longest_list: usize,
+        most_targets: usize,
+        popularity: Option<&'a [i64]>,
+    ) -> Self {
+        // Hits stand in the list, the ideal ranking holds the targets, neither goes beyond K.
+        let deepest = ks
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or(0)
+            .min(longest_list.max(most_targets));
         let discounts: Vec<f64> = (1..=deepest)
             .map(|rank| 1.0 / ((rank + 1) as f64).log2())
             .collect();
@@ -152,7 +162,7 @@ mod tests {
     use super::*;
 
     fn score(list: &[i32], targets: &[i32], ks: &[usize], counts: Option<&[i64]>) -> Vec<f64> {
-        let scorer = ListScorer::new(ks, list.len(), counts);
+        let scorer = ListScorer::new(ks, list.len(), targets.len(), counts);
         let mut out = vec![0.0; scorer.n_values()];
         scorer.score(list, targets, &mut Vec::new(), &mut out);
         out

@@ -1,4 +1,4 @@
-//! NumPy arrays as slices, and vectors as NumPy arrays.
+//! Arrays as slices, and vectors as arrays.
 
 use numpy::ndarray::Dimension;
 use numpy::{

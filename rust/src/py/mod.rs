@@ -1,5 +1,8 @@
 //! The compiled module `llmseq._core`: arrays in, arrays out. Nothing else names `PyO3`.
 
+// PyO3 hands arguments over by value.
+#![allow(clippy::needless_pass_by_value)]
+
 mod arrays;
 mod functions;
 mod indexes;

@@ -30,9 +30,10 @@ pub fn run<T: Send>(
                 drop(done);
             });
             while waiting.recv_timeout(SIGNAL_CHECK) == Err(RecvTimeoutError::Timeout) {
-                if let Err(raised) = Python::attach(|py| py.check_signals()) {
+                let raised = Python::attach(|py| py.check_signals().err());
+                if raised.is_some() {
                     stop.request();
-                    return Some(raised);
+                    return raised;
                 }
             }
             None
