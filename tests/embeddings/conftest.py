@@ -35,8 +35,8 @@ class LetterEncoder:
             raise KeyboardInterrupt
         self.calls.append(list(texts))
         if progress is not None:
-            progress(0.5, "half")
-            progress(1.0, "whole")
+            progress(0.5)
+            progress(1.0)
         return np.array([self.vector(text) for text in texts], dtype=np.float32)
 
     def vector(self, text: str) -> np.ndarray:

@@ -104,7 +104,7 @@ def test_second_run_encodes_nothing(make_catalogue, letters, cache):
         make_catalogue(WORDS), encoder, cache=cache, progress=lambda *call: told.append(call)
     )
     assert encoder.calls == []
-    assert told == [(1.0, "20 texts")]
+    assert told == [(1.0, "20 of 20 texts")]
     np.testing.assert_array_equal(again.vectors, first.vectors)
     assert again.origin == first.origin
     manifest = json.loads((cache / first.origin["fingerprint"] / "manifest.json").read_text())

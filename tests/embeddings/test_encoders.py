@@ -276,7 +276,7 @@ def test_minilm_knows_what_titles_mean(make_catalogue, tmp_path, capfd):
     assert made.vectors.shape == (18, 384)
     np.testing.assert_allclose(np.linalg.norm(made.vectors, axis=1), 1.0, rtol=1e-5)
     assert _nearest_shares_group(made.vectors) > 0.85
-    assert told[0] == (0.0, "18 texts")
+    assert told[0] == (0.0, "0 of 18 texts")
     assert told[-1] == (1.0, "18 of 18 texts")
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")

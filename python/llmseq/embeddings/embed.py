@@ -11,6 +11,7 @@ import polars.selectors as cs
 from llmseq.data.catalogue import Catalogue
 from llmseq.data.text import render
 from llmseq.embeddings.encoders import Encoder, Progress, VectorFile, get_encoder
+from llmseq.embeddings.encoders.protocol import Share
 from llmseq.embeddings.matrix import ItemEmbeddings, non_finite_rows
 from llmseq.embeddings.store import VectorStore, default_cache
 from llmseq.errors import ConfigError, InvalidDataError, ShapeError
@@ -152,16 +153,14 @@ def _encode(
     size = SHARD_TEXTS if encoder.independent else len(texts)
     shards = [texts[start : start + size] for start in range(0, len(texts), size)]
     found = [store.read(number, len(shard)) for number, shard in enumerate(shards)]
-    work = [sum(len(text) for text in shard) for shard in shards]  # longer texts take longer
-    done = sum(n for n, vectors in zip(work, found, strict=True) if vectors is not None)
-    if progress is not None:
-        progress(done / sum(work), f"{len(texts):,} texts")
+    told = _Told(progress, texts)
+    told.add([shard for shard, vectors in zip(shards, found, strict=True) if vectors is not None])
     parts: list[FloatMatrix] = []
     for number, (shard, vectors) in enumerate(zip(shards, found, strict=True)):
         if vectors is None:
-            vectors = _checked(encoder, shard, _part(progress, done, work[number], sum(work)))
+            vectors = _checked(encoder, shard, told.within(shard))
             store.write(number, vectors)
-            done += work[number]
+            told.add([shard])
         parts.append(vectors)
     if len({vectors.shape[1] for vectors in parts}) > 1:
         raise ShapeError(f"{encoder.name}: gave vectors of different width; delete {store.folder}")
@@ -178,14 +177,35 @@ def _encode(
     return np.concatenate(parts)
 
 
-def _part(progress: Progress | None, done: int, work: int, total: int) -> Progress | None:
-    """Progress within a shard as progress of the whole."""
-    if progress is None:
-        return None
-    return lambda share, text: progress((done + share * work) / total, text)
+class _Told:
+    """Progress over shards; a text counts by its letters, for longer ones take longer."""
+
+    def __init__(self, progress: Progress | None, texts: list[str]) -> None:
+        self._progress = progress
+        self._n_texts, self._letters = len(texts), sum(map(len, texts))
+        self._texts_done = self._letters_done = 0.0
+
+    def add(self, shards: list[list[str]]) -> None:
+        """Count shards as done."""
+        self._texts_done += sum(map(len, shards))
+        self._letters_done += sum(len(text) for shard in shards for text in shard)
+        self._say(0.0, 0.0)
+
+    def within(self, shard: list[str]) -> Share:
+        """Make what an encoder reports to while it encodes a shard."""
+        letters = sum(map(len, shard))
+        return lambda share: self._say(share * len(shard), share * letters)
+
+    def _say(self, texts: float, letters: float) -> None:
+        if self._progress is not None:
+            done = round(self._texts_done + texts)
+            self._progress(
+                (self._letters_done + letters) / self._letters,
+                f"{done:,} of {self._n_texts:,} texts",
+            )
 
 
-def _checked(encoder: Encoder, texts: list[str], progress: Progress | None) -> FloatMatrix:
+def _checked(encoder: Encoder, texts: list[str], progress: Share) -> FloatMatrix:
     vectors = np.ascontiguousarray(encoder.encode(texts, progress), dtype=np.float32)
     if vectors.ndim != 2 or len(vectors) != len(texts) or vectors.shape[1] == 0:
         raise ShapeError(

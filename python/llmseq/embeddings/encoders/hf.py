@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmseq.embeddings.encoders.protocol import EncoderOptions, Progress
+from llmseq.embeddings.encoders.protocol import EncoderOptions, Share
 from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, MissingExtraError
 from llmseq.storage import file_fingerprint, fingerprint
 from llmseq.types import FloatMatrix
@@ -72,7 +72,7 @@ class HuggingFaceEncoder:
             return ()
         return ("no sentence model: its token vectors are averaged",)
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatMatrix:
+    def encode(self, texts: Sequence[str], progress: Share | None = None) -> FloatMatrix:
         """Encode in batches, in the order given; neighbours of like length make it quick."""
         if not texts:
             raise InvalidDataError(f"{self.name}: no text to encode")
@@ -84,8 +84,7 @@ class HuggingFaceEncoder:
                 vectors = self._model.encode(batch, batch_size=size, show_progress_bar=False)
                 parts.append(np.asarray(vectors, dtype=np.float32))
                 if progress is not None:
-                    done = start + len(batch)
-                    progress(done / len(texts), f"{done:,} of {len(texts):,} texts")
+                    progress((start + len(batch)) / len(texts))
         return np.concatenate(parts)
 
     @cached_property

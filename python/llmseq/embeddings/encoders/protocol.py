@@ -13,6 +13,9 @@ from llmseq.types import FloatMatrix
 Progress = Callable[[float, str], None]
 """Called with the share done (0 to 1) and a short text."""
 
+Share = Callable[[float], None]
+"""Called with the share done (0 to 1)."""
+
 
 class Encoder(Protocol):
     """Texts to vectors. Any object of this form may be given where an encoder is named."""
@@ -31,7 +34,7 @@ class Encoder(Protocol):
     def notes(self, dim: int) -> tuple[str, ...]:
         """Say what a reader should know about vectors of this width."""
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatMatrix:
+    def encode(self, texts: Sequence[str], progress: Share | None = None) -> FloatMatrix:
         """Encode texts, none of them empty, to float32 (n_texts, dim), in that order."""
 
 

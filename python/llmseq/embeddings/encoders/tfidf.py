@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from llmseq.embeddings.encoders.protocol import Progress
+from llmseq.embeddings.encoders.protocol import Share
 from llmseq.embeddings.matrix import unit_rows
 from llmseq.errors import InvalidDataError
 from llmseq.storage import fingerprint
@@ -48,7 +48,7 @@ class TfidfEncoder:
             return (fitted, f"{dim} dimensions instead of {self._dim}: the texts span no more")
         return (fitted,)
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatMatrix:
+    def encode(self, texts: Sequence[str], progress: Share | None = None) -> FloatMatrix:
         """Fit on the texts and encode them.
 
         Raises
@@ -59,8 +59,6 @@ class TfidfEncoder:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.utils.extmath import randomized_svd
 
-        if progress is not None:
-            progress(0.0, "counting words")
         try:
             counts = TfidfVectorizer(sublinear_tf=True, strip_accents="unicode").fit_transform(
                 texts
@@ -70,11 +68,9 @@ class TfidfEncoder:
                 f"tfidf: none of the {len(texts):,} texts holds a word of two letters or digits"
             ) from error
         if progress is not None:
-            progress(0.3, f"decomposing {counts.shape[1]:,} words")
+            progress(0.3)
         left, singular, _ = randomized_svd(
             counts, min(self._dim, *counts.shape), n_iter=7, random_state=self._seed
         )
         kept = max(1, int(np.count_nonzero(singular > singular[0] * _RANK_TOLERANCE)))
-        if progress is not None:
-            progress(1.0, f"{len(texts):,} texts")
         return unit_rows((left * singular)[:, :kept])
