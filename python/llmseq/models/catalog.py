@@ -116,7 +116,7 @@ MODELS.register(
                 {"method": "pca_whiten", "dim": 128},
                 {"method": "pca", "dim": 256},
             ),
-            "popularity_weight": (0.0, 0.01, 0.03),
+            "popularity_weight": (0.0, 0.01, 0.1),
         },
     ),
 )

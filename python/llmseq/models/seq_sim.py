@@ -49,19 +49,19 @@ class SeqSimConfig(Config):
     similarity
         Of the prompt's vector to an item's: cosine, dot, or euclidean as 1/(1 + distance).
     popularity_weight
-        b in score + b·ln(1 + events in train); with cosine or dot.
+        b in score + b·ln(1 + events in train); 0 with euclidean.
     """
 
     embedding: str | None = None
     reduction: ReductionConfig = ReductionConfig(method="pca_whiten", dim=256)
     pooling: Pooling = "harmonic"
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
-    popularity_weight: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    popularity_weight: float = Field(default=0.01, ge=0.0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _prior_needs_a_product(self) -> Self:
         if self.popularity_weight > 0 and self.similarity == "euclidean":
-            raise ValueError("popularity_weight needs similarity cosine or dot")
+            raise ValueError("popularity_weight must be 0 with similarity euclidean")
         return self
 
 

@@ -27,7 +27,7 @@ from llmseq.errors import (
 from llmseq.models.catalog import MODELS
 from llmseq.models.hybrid.fuse import FusionConfig, FusionRecommender
 from llmseq.models.persistence import SavedModel, load_model, load_recommender
-from llmseq.models.protocol import Recommender
+from llmseq.models.protocol import FitContext, Recommender
 from llmseq.recommendations import Recommendations
 from llmseq.testing.worlds import World, checkerboard, planted_groups
 
@@ -97,6 +97,7 @@ def fit(subject: Subject, world: World, *, seed: int = 0) -> Recommender:
         world.train,
         embeddings={"text": world.embeddings},
         rng=np.random.default_rng(seed),
+        context=FitContext(n_threads=1),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -42,7 +42,7 @@ class FusionConfig(Config):
     method: Literal["rrf", "zscore"] = "rrf"
     c: float = Field(default=10.0, ge=0.0, allow_inf_nan=False)
     list_length: int = Field(default=100, ge=1)
-    weights: dict[str, float] | None = None
+    weights: dict[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]] | None = None
 
 
 def fuse(lists: Mapping[str, Recommendations], k: int, config: FusionConfig) -> Recommendations:

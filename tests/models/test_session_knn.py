@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmseq.data.sessions import Sessions
+from llmseq.errors import ConfigError
+from llmseq.models.catalog import MODELS
+from llmseq.models.session_knn import SessionKnnConfig, SessionKnnRecommender
+from llmseq.testing import reference
+from llmseq.testing.strategies import ragged
+from llmseq.testing.worlds import log_of
+
+PLAIN = SessionKnnConfig(k=2, sample_size=10, idf_weighting=False)
+
+
+def fitted(config, rows, n_items=6, *, seed=0):
+    return SessionKnnRecommender(config).fit(log_of(rows, n_items), rng=np.random.default_rng(seed))
+
+
+def test_sums_the_similarities_of_the_nearest_sessions():
+    model = fitted(PLAIN, [[0, 1, 2], [0, 1, 3], [0, 4]])
+    lists = model.recommend(Sessions.from_lists([[0, 1]]), 4)
+    # the two sessions with both items are nearest, cosine 2/√6 each; item 4's is not among them
+    assert lists.items.tolist() == [[2, 3, -1, -1]]
+    assert lists.scores[0, :2] == pytest.approx([2 / np.sqrt(6)] * 2)
+
+
+def test_decay_prefers_the_sessions_of_the_newest_item():
+    rows = [[0, 2], [1, 3]]
+    flat = fitted(PLAIN, rows).recommend(Sessions.from_lists([[0, 1]]), 2)
+    assert flat.items.tolist() == [[2, 3]]  # a tie
+    decayed = fitted(PLAIN.replace(prompt_decay="harmonic"), rows)
+    assert decayed.recommend(Sessions.from_lists([[0, 1]]), 2).items.tolist() == [[3, 2]]
+
+
+def test_idf_lifts_the_rarer_item():
+    rows = [[0, 1], [0, 1], [0, 2], [3, 1]]
+    config = PLAIN.replace(k=3)
+    plain = fitted(config, rows).recommend(Sessions.from_lists([[0]]), 2)
+    assert plain.items.tolist() == [[1, 2]]
+    weighted = fitted(config.replace(k=1, idf_weighting=True), rows)
+    scores = weighted.recommend(Sessions.from_lists([[0]]), 2).scores
+    assert scores[0, 0] == pytest.approx(1 / np.sqrt(2) * (1 + np.log(4 / 3)))
+
+
+def test_recent_takes_the_newest_session_by_its_last_event():
+    config = PLAIN.replace(sampling="recent", k=1, sample_size=1)
+    rows = [[0, 1], [0, 2], [0, 3]]
+    assert fitted(config, rows).recommend(Sessions.from_lists([[0]]), 1).items.tolist() == [[3]]
+    train = log_of(rows, 6)
+    times = train.sessions.times.copy()
+    times[:2] += 10**15  # the first session becomes the newest
+    late = replace(train, sessions=replace(train.sessions, times=times))
+    model = SessionKnnRecommender(config).fit(late, rng=np.random.default_rng(0))
+    assert model.recommend(Sessions.from_lists([[0]]), 1).items.tolist() == [[1]]
+
+
+def test_recent_without_times_says_what_to_use_instead():
+    train = log_of([[0, 1]], 2)
+    train = replace(train, sessions=replace(train.sessions, times=None))
+    model = SessionKnnRecommender(SessionKnnConfig(sampling="recent"))
+    with pytest.raises(ConfigError, match=r'needs session times.*"random", "idf"'):
+        model.fit(train, rng=np.random.default_rng(0))
+
+
+def test_recent_survives_saving(tmp_path):
+    config = PLAIN.replace(sampling="recent", k=1, sample_size=1)
+    model = fitted(config, [[0, 1], [0, 2]])
+    model.save(tmp_path / "m")
+    read = SessionKnnRecommender.load(tmp_path / "m")
+    assert read.recommend(Sessions.from_lists([[0]]), 1).items.tolist() == [[2]]
+
+
+def test_the_seed_decides_the_random_sample():
+    config = PLAIN.replace(sampling="random", k=1, sample_size=1)
+    rows = [[0, item] for item in range(1, 6)]
+    first = {
+        int(fitted(config, rows, seed=seed).recommend(Sessions.from_lists([[0]]), 1).items[0, 0])
+        for seed in range(12)
+    }
+    assert len(first) > 1
+
+
+def test_more_neighbours_than_the_sample_is_refused():
+    with pytest.raises(ConfigError, match="must not exceed sample_size"):
+        SessionKnnConfig.make({"k": 20, "sample_size": 10}, what="v-sknn")
+
+
+def test_v_sknn_is_the_preset_with_harmonic_decay():
+    assert MODELS["v-sknn"].make_config(what="v-sknn").prompt_decay == "harmonic"
+
+
+@given(
+    rows=ragged(6, min_length=1),
+    prompts=ragged(6),
+    decay=st.sampled_from([None, "linear", "log", "harmonic", "quadratic"]),
+    idf=st.booleans(),
+    last_n=st.sampled_from([None, 1, 3]),
+)
+def test_every_setting_reaches_the_index(rows, prompts, decay, idf, last_n):
+    config = SessionKnnConfig(
+        k=3, sample_size=5, sampling="idf", prompt_decay=decay, idf_weighting=idf, last_n=last_n
+    )
+    sessions = [row.tolist() for row in rows]
+    asked = Sessions.from_lists([row.tolist() for row in prompts])
+    lists = fitted(config, sessions).recommend(asked, 4)
+    items, scores = reference.SessionIndex(rows.items, rows.offsets, 6).search(
+        prompts.items, prompts.offsets, 4, **config.model_dump()
+    )
+    np.testing.assert_array_equal(lists.items, items)
+    np.testing.assert_array_equal(lists.scores, scores)
