@@ -47,7 +47,7 @@ class SessionKnnConfig(Config):
         Use only the last n distinct items of a prompt; None: all.
     """
 
-    k: int = Field(default=100, ge=1)
+    k: int = Field(default=50, ge=1)
     sample_size: int = Field(default=1500, ge=1)
     sampling: Literal["random", "recent", "idf", "idf_greedy"] = "idf"
     similarity: Literal["cosine", "dot"] = "cosine"
