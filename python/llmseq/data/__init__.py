@@ -1,1 +1,1 @@
-"""Reading logs and item texts, datasets on disk, splits, a made-up shop."""
+"""Reading logs, datasets on disk, splits, statistics, and the made-up shop."""

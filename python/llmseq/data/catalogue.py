@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from llmseq.errors import InvalidDataError
-from llmseq.types import FloatVector, IdArray, ItemArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llmseq.types import FloatVector, IdArray, ItemArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)

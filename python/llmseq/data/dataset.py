@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from llmseq.data.catalogue import Catalogue
-from llmseq.data.sessions import Sessions
 from llmseq.errors import InvalidDataError
 from llmseq.storage import fingerprint
-from llmseq.types import CountArray, IdArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from llmseq.data.catalogue import Catalogue
+    from llmseq.data.sessions import Sessions
+    from llmseq.types import CountArray, IdArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from llmseq.errors import ShapeError
+from llmseq.errors import InvalidDataError, ShapeError
 from llmseq.types import BoolArray, CountArray, IdArray, ItemArray, OffsetArray, Ragged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,7 +47,7 @@ class Sessions:
 
     @classmethod
     def from_lists(cls, rows: Sequence[Sequence[int]], ids: Sequence[str] | None = None) -> Self:
-        """Make sessions from item indices; ids default to "0", "1", …"""
+        """Make sessions from item indices; ids default to "0", "1" and so on."""
         names = [str(i) for i in range(len(rows))] if ids is None else list(ids)
         return cls(np.array(names, dtype=object), Ragged.from_lists(rows))
 
@@ -85,9 +88,26 @@ class Sessions:
         return Sessions(self.ids[rows], self.events.take(rows), times, users)
 
     def keep_events(self, keep: BoolArray) -> Sessions:
-        """Copy without the events where ``keep`` (n_events,) is false; sessions may become empty."""
+        """Copy without the events where ``keep`` (n_events,) is false; sessions may get empty."""
         times = None if self.times is None else self.times[keep]
         return Sessions(self.ids, self.events.keep_events(keep), times, self.users)
+
+    def tail(self, n: int) -> Sessions:
+        """Copy with at most the last ``n`` events of each session."""
+        from_end = np.repeat(self.offsets[1:], self.lengths) - np.arange(self.n_events)
+        return self.keep_events(from_end <= n)
+
+    def last_times(self) -> OffsetArray:
+        """Time of the last event of each session, int64 (n_sessions,); no session may be empty.
+
+        Raises
+        ------
+        InvalidDataError
+            If the sessions have no times, or one of them is empty.
+        """
+        if self.times is None or np.any(self.lengths == 0):
+            raise InvalidDataError("last times need sessions with times and without empty ones")
+        return self.times[self.offsets[1:] - 1]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
