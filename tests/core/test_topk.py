@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import llmseq.core
+from llmseq.errors import ConfigError, InvalidDataError, ShapeError
+from llmseq.testing import reference
+from llmseq.types import Ragged
+
+SIMILARITIES = ("dot", "cosine", "euclidean")
+VECTORS = np.array([[3.0, 4.0], [0.0, 1.0], [6.0, 8.0], [0.0, 0.0]], dtype=np.float32)
+INF = np.inf
+
+
+def assert_same(left, right):
+    np.testing.assert_array_equal(left[0], right[0])
+    np.testing.assert_array_equal(left[1], right[1])
+    assert left[0].dtype == right[0].dtype == np.int32
+    assert left[1].dtype == right[1].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("similarity", "items", "scores"),
+    [
+        ("dot", [2, 0, 1, 3], [24, 12, 3, 0]),
+        ("cosine", [1, 0, 2, 3], [1, 0.8, 0.8, 0]),
+        ("euclidean", [1, 3, 0, 2], [1 / 3, 1 / 4, 1 / (1 + np.sqrt(10)), 1 / (1 + np.sqrt(61))]),
+    ],
+)
+def test_by_hand(kernels, similarity, items, scores):
+    index = kernels.ItemIndex(VECTORS, similarity)
+    assert (index.n_items, index.dim, index.similarity) == (4, 2, similarity)
+    found, found_scores = index.search([[0.0, 3.0]], 4)
+    assert found.tolist() == [items]
+    np.testing.assert_allclose(found_scores, [scores], rtol=1e-6)
+
+
+def test_ties_go_to_the_lower_index(kernels):
+    vectors = np.tile(np.float32([0.1, 0.7, -0.3]), (500, 1))
+    for similarity in SIMILARITIES:
+        items, _ = kernels.top_k([[0.3, 0.2, 0.9]], vectors, 7, similarity=similarity)
+        assert items.tolist() == [list(range(7))]
+
+
+def test_negative_zero_equals_zero(kernels):
+    items, scores = kernels.top_k([[-1.0]], [[0.0], [-0.0], [1.0]], 3)
+    assert items.tolist() == [[0, 1, 2]]
+    assert not np.signbit(scores[0, 0])
+
+
+def test_scores_round_once_from_float64(kernels):
+    # In float32 the sum 1 + 2⁻²⁴ + 2⁻²⁴ would stay 1.
+    vectors = np.float32([[1.0, 2.0**-24, 2.0**-24], [1.0, 0.0, 0.0]])
+    items, scores = kernels.top_k(np.ones((1, 3)), vectors[::-1], 2)
+    assert items.tolist() == [[1, 0]]
+    assert scores[0, 0] == np.float32(1 + 2.0**-23)
+
+
+def test_short_lists(kernels):
+    items, scores = kernels.top_k([[1.0, 0.0]], VECTORS, 6, exclude=([2, 0, 2], [0, 3]))
+    assert items.tolist() == [[1, 3, -1, -1, -1, -1]]
+    assert scores.tolist() == [[0, 0, -INF, -INF, -INF, -INF]]
+
+
+def test_candidates_and_exclusions(kernels):
+    mask = np.array([True, False, True, True])
+    exclude = Ragged.from_lists([[], [2], [0, 2, 3]])
+    items, _ = kernels.top_k(np.ones((3, 2)), VECTORS, 2, exclude=exclude, candidates=mask)
+    assert items.tolist() == [[2, 0], [0, 3], [-1, -1]]
+
+
+def test_a_zero_query_scores_zero(kernels):
+    items, scores = kernels.top_k([[0.0, 0.0]], VECTORS, 2, similarity="cosine")
+    assert (items.tolist(), scores.tolist()) == ([[0, 1]], [[0.0, 0.0]])
+
+
+def test_no_query(kernels):
+    items, scores = kernels.top_k(np.empty((0, 2)), VECTORS, 3)
+    assert items.shape == scores.shape == (0, 3)
+
+
+def test_scores_beyond_float32_still_rank(kernels):
+    vectors = np.float32([[1e30], [3e38], [-3e38]])
+    items, scores = kernels.top_k([[3e38]], vectors, 3)
+    assert items.tolist() == [[0, 1, 2]]
+    assert scores.tolist() == [[INF, INF, -INF]]
+
+
+def test_a_partial_sum_beyond_float32_does_not_hide_an_item(kernels):
+    # In float32 the first two products would make the sum −inf; it is the best.
+    vectors = np.tile(np.float32([-3e38, -3e38, 3e38, 3e38]), (300, 1))
+    vectors[:-1, 3] = 1e38
+    items, _ = kernels.top_k([[1.5, 1.5, 1.5, 1.5]], vectors, 1)
+    assert items.tolist() == [[299]]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"k": 0}, ConfigError, "k must be a whole number from 1 to"),
+        ({"k": 2.5}, ConfigError, "k must be a whole number"),
+        ({"k": 2**31}, ConfigError, "k must be a whole number from 1 to"),
+        ({"similarity": "manhattan"}, ConfigError, "choose from dot, cosine, euclidean"),
+        ({"vectors": np.empty((0, 2))}, InvalidDataError, "at least one item vector"),
+        (
+            {"vectors": [[0.0, 0.0], [INF, 0.0]]},
+            InvalidDataError,
+            "vectors must be finite, but row 1",
+        ),
+        ({"queries": [[0.0, np.nan]]}, InvalidDataError, "queries must be finite, but row 0"),
+        ({"queries": [[0.0]]}, ShapeError, "queries must have 2 columns"),
+        ({"queries": [0.0, 1.0]}, ShapeError, "queries must have 2 dimension"),
+        ({"exclude": ([0], [0, 1, 1])}, ShapeError, "exclude must have one row for each of"),
+        ({"exclude": ([4], [0, 1])}, InvalidDataError, "exclude: row 0 holds item 4"),
+        ({"exclude": [0, 1]}, ShapeError, "exclude must be a Ragged or a pair"),
+        ({"candidates": np.ones(3, dtype=bool)}, ShapeError, "candidates must hold one value"),
+        ({"candidates": [0, 1, 2, 3]}, InvalidDataError, "candidates must hold booleans"),
+    ],
+)
+def test_wrong_input_is_named(kernels, change, error, says):
+    arguments = {"queries": [[0.0, 3.0]], "vectors": VECTORS, "k": 2} | change
+    with pytest.raises(error, match=says):
+        kernels.top_k(**arguments)
+
+
+def test_other_types_and_layouts_are_converted(kernels):
+    rng = np.random.default_rng(3)
+    vectors, queries = rng.normal(size=(60, 8)), rng.normal(size=(5, 8))
+    expected = kernels.top_k(queries.astype(np.float32), vectors.astype(np.float32), 4)
+    assert_same(kernels.top_k(queries, vectors, 4), expected)
+    assert_same(
+        kernels.top_k(np.asfortranarray(queries), vectors.repeat(2, axis=0)[::2], 4), expected
+    )
+
+
+def test_the_index_keeps_a_copy(kernels):
+    vectors = VECTORS.copy()
+    index = kernels.ItemIndex(vectors)
+    vectors[:] = 0
+    assert index.search([[0.0, 3.0]], 1)[0].tolist() == [[2]]
+
+
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.sampled_from(
+    [0.0, -0.0, 1.0, -1.0, 0.1, 1e-45, 3e38, -3e38]
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), similarity=st.sampled_from(SIMILARITIES), k=st.integers(1, 6))
+def test_compiled_equals_twin_on_any_values(data, similarity, k):
+    n_items, dim = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 5))
+    vectors = data.draw(arrays(np.float32, (n_items, dim), elements=FLOATS))
+    queries = data.draw(arrays(np.float32, (data.draw(st.integers(1, 4)), dim), elements=FLOATS))
+    mask = data.draw(st.none() | arrays(np.bool_, n_items))
+    rows = st.lists(st.lists(st.integers(0, n_items - 1), max_size=4), min_size=len(queries))
+    exclude = data.draw(st.none() | rows.map(lambda r: Ragged.from_lists(r[: len(queries)])))
+    arguments = {"similarity": similarity, "exclude": exclude, "candidates": mask}
+    compiled = llmseq.core.top_k(queries, vectors, k, **arguments)
+    assert_same(compiled, reference.top_k(queries, vectors, k, **arguments))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    dim=st.sampled_from([1, 2, 17, 64]),
+    noise=st.sampled_from([0.0, 1e-8, 1e-7, 1e-5, 1.0]),
+    scale=st.sampled_from([1e-25, 1e-20, 1e-3, 1.0, 1e5, 1e18, 1e20]),
+    similarity=st.sampled_from(SIMILARITIES),
+)
+def test_the_scan_loses_nothing_among_near_ties(seed, dim, noise, scale, similarity):
+    """Hundreds of items around a few points: differences far below what float32 sums resolve."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(3, dim))
+    vectors = centres[rng.integers(0, 3, 700)] * (1 + noise * rng.normal(size=(700, dim)))
+    vectors[rng.integers(0, 700, 5)] *= 100
+    vectors, queries = (vectors * scale).astype(np.float32), rng.normal(size=(3, dim)) * scale
+    queries[0] = vectors[5]
+    compiled = llmseq.core.top_k(queries, vectors, 10, similarity=similarity)
+    assert_same(compiled, reference.top_k(queries, vectors, 10, similarity=similarity))
+
+
+def test_many_queries_and_blocks_equal_the_twin():
+    rng = np.random.default_rng(11)
+    vectors = rng.normal(size=(3001, 96)).astype(np.float32)
+    queries = rng.normal(size=(131, 96)).astype(np.float32)
+    for similarity in SIMILARITIES:
+        for k in (1, 20, 300):
+            compiled = llmseq.core.top_k(queries, vectors, k, similarity=similarity)
+            assert_same(compiled, reference.top_k(queries, vectors, k, similarity=similarity))
