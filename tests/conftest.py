@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from llmseq.data.dataset import SessionDataset
 from llmseq.data.synthetic import make_shop
+
+if TYPE_CHECKING:
+    from llmseq.data.dataset import SessionDataset
 
 _REPOSITORY = Path(__file__).parents[1]
 

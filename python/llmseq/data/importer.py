@@ -13,10 +13,12 @@ from llmseq.data.dataset import SessionDataset
 from llmseq.data.files import as_strings, place, read_table, require_columns
 from llmseq.data.filters import core, drop_long
 from llmseq.data.folder import check_writable, write_dataset
+from llmseq.data.held_out import seen_share
 from llmseq.data.import_events import read_events
 from llmseq.data.import_items import read_items
 from llmseq.data.import_options import ImportOptions
 from llmseq.data.import_report import ImportReport
+from llmseq.data.sessions import HeldOut
 from llmseq.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def import_dataset(
         "sessions": len(sessions),
         "events": sessions.n_events,
         "items": dataset.n_items,
+        "last_item_seen_before": seen_share(HeldOut.last_item(sessions)),
     }
     idle = int((dataset.item_counts() == 0).sum())
     report.notice("items_without_events", "items without an event; kept", idle, dataset.n_items)
