@@ -48,7 +48,7 @@ class Registry(Generic[T]):
             return self._entries[name]
         except KeyError:
             close = difflib.get_close_matches(name, self._entries, n=1)
-            hint = f'; did you mean "{close[0]}"?' if close else ""
+            hint = f'; did you mean "{close[0]}"?' if close else "."
             raise ConfigError(
                 f'unknown {self._kind} "{name}"{hint} Choose from: {", ".join(self._entries)}'
             ) from None
