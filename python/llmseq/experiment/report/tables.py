@@ -125,7 +125,7 @@ def _mark(model: ModelResult) -> Mark:
 
 def _spread(model: ModelResult) -> str:
     seeds = model.seeds
-    return f"± {metric(seeds.sd)} over {seeds.n} seeds" if seeds.n > 1 and seeds.sd else ""
+    return f"± {metric(seeds.sd)}, {seeds.n} seeds" if seeds.n > 1 and seeds.sd else ""
 
 
 def costs(board: Leaderboard) -> tuple[ModelResult, ...]:
