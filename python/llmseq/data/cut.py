@@ -80,11 +80,8 @@ def cut_test(
             n_test = max(1, round(test_share * len(sessions)))
             train_rows, test_rows = np.sort(order[:-n_test]), np.sort(order[-n_test:])
         else:
-            labels = dataset.split_labels
-            train_rows, test_rows = (
-                np.flatnonzero(labels == "train"),
-                np.flatnonzero(labels == "test"),
-            )
+            train_rows = np.flatnonzero(dataset.split_labels == "train")
+            test_rows = np.flatnonzero(dataset.split_labels == "test")
         train = dataset.take(train_rows)
     for name, rows in (("train", train_rows), ("test", test_rows)):
         if rows.size == 0:

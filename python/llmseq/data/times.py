@@ -57,7 +57,7 @@ def parse_times(column: pl.Series, rows: pl.Series, path: Path) -> tuple[pl.Seri
         parsed, kind = _instants(column), "dates"
     else:
         numbers = _numbers(column)
-        if numbers.null_count() * 2 < len(column):
+        if numbers.null_count() * 2 <= len(column):
             parsed, kind = _from_numbers(numbers)
         else:
             parsed, kind = _from_text(column.cast(pl.String)), "ISO dates"
@@ -78,7 +78,7 @@ def parse_order(column: pl.Series, rows: pl.Series, path: Path) -> pl.Series:
     known = column.is_not_null()
     given, given_rows = column.filter(known), rows.filter(known)
     numbers = _numbers(given)
-    if numbers.null_count() * 2 < len(given) or given.dtype.is_numeric():
+    if numbers.null_count() * 2 <= len(given) or given.dtype.is_numeric():
         order = numbers
     elif given.dtype == pl.String:
         order = _from_text(given).cast(pl.Float64) / MICROSECONDS
