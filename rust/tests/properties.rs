@@ -1,0 +1,180 @@
+//! Kernels against naive loops, on inputs that proptest makes.
+
+use llmseq_core::knn::{Decay, Query, Sampling, SessionIndex, SessionSimilarity};
+use llmseq_core::lists::MISSING;
+use llmseq_core::matrix::Matrix;
+use llmseq_core::metrics::{Against, ListTable, evaluate_lists};
+use llmseq_core::parallel::{Stop, pool};
+use llmseq_core::pooling::{Pooling, pool_sessions};
+use llmseq_core::sessions::Sessions;
+use llmseq_core::topk::{Allowed, ItemIndex, Similarity};
+use proptest::prelude::*;
+
+const N_ITEMS: usize = 9;
+
+/// Rows of items as flat arrays.
+fn ragged(rows: &[Vec<i32>]) -> (Vec<i32>, Vec<i64>) {
+    let mut offsets = vec![0];
+    for row in rows {
+        offsets.push(offsets[offsets.len() - 1] + row.len() as i64);
+    }
+    (rows.concat(), offsets)
+}
+
+fn sessions(n: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<Vec<i32>>> {
+    prop::collection::vec(prop::collection::vec(0..N_ITEMS as i32, 0..7), n)
+}
+
+/// Values that tie, cancel, vanish and overflow in float32 sums.
+fn value() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        4 => -1.0_f32..1.0,
+        2 => prop::sample::select(vec![0.0, -0.0, 1.0, -1.0, 0.1, 1.000_000_1]),
+        1 => prop::sample::select(vec![1e-45, -1e-40, 1e-20, 3e38, -3e38, 1e19]),
+    ]
+}
+
+/// Sort everything by the canonical score.
+fn naive_top_k(
+    query: &[f32],
+    vectors: &[f32],
+    similarity: Similarity,
+    excluded: &[i32],
+    k: usize,
+) -> Vec<(i32, f32)> {
+    let unit = |row: &[f32]| -> Vec<f32> {
+        let squares = row.iter().map(|&value| f64::from(value) * f64::from(value));
+        let norm = squares.fold(0.0, |sum, square| sum + square).sqrt();
+        let divide = |&value: &f32| {
+            if norm > 0.0 {
+                (f64::from(value) / norm) as f32
+            } else {
+                value
+            }
+        };
+        let is_cosine = similarity == Similarity::Cosine;
+        if is_cosine {
+            row.iter().map(divide).collect()
+        } else {
+            row.to_vec()
+        }
+    };
+    let query = unit(query);
+    let mut scored: Vec<(i32, f32)> = Vec::new();
+    for (item, row) in vectors.chunks(query.len()).enumerate() {
+        let mut sum = 0.0;
+        for (&a, &b) in query.iter().zip(&unit(row)) {
+            let (a, b) = (f64::from(a), f64::from(b));
+            sum += if similarity == Similarity::Euclidean {
+                (a - b) * (a - b)
+            } else {
+                a * b
+            };
+        }
+        if similarity == Similarity::Euclidean {
+            sum = 1.0 / (1.0 + sum.sqrt());
+        }
+        if !excluded.contains(&(item as i32)) {
+            scored.push((item as i32, sum as f32 + 0.0));
+        }
+    }
+    scored.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
+    scored.resize(k, (MISSING, f32::NEG_INFINITY));
+    scored
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn top_k_equals_sorting(
+        (dim, vectors, queries) in (1_usize..6).prop_flat_map(|dim| (
+            Just(dim),
+            prop::collection::vec(prop::collection::vec(value(), dim), 1..400).prop_map(|rows| rows.concat()),
+            prop::collection::vec(prop::collection::vec(value(), dim), 1..6).prop_map(|rows| rows.concat()),
+        )),
+        name in prop::sample::select(Similarity::NAMES.to_vec()),
+        excluded in prop::collection::vec(0..1_i32, 0..2),
+        k in 1_usize..12,
+        n_threads in 1_usize..4,
+    ) {
+        let similarity = Similarity::parse(name).unwrap();
+        let items = Matrix::new(&vectors, vectors.len() / dim, dim, "vectors").unwrap();
+        let asked = Matrix::new(&queries, queries.len() / dim, dim, "queries").unwrap();
+        let (flat, offsets) = ragged(&vec![excluded.clone(); asked.n_rows()]);
+        let exclude = Sessions::new(&flat, &offsets, items.n_rows(), "exclude").unwrap();
+        let allowed = Allowed { exclude: Some(exclude), candidates: None };
+        let index = ItemIndex::new(items, similarity).unwrap();
+        let lists = pool(n_threads).unwrap().install(|| index.search(asked, k, allowed, &Stop::default()));
+        let lists = lists.unwrap();
+        for row in 0..asked.n_rows() {
+            let expected = naive_top_k(asked.row(row), &vectors, similarity, &excluded, k);
+            let found: Vec<(i32, f32)> = (row * k..(row + 1) * k)
+                .map(|place| (lists.items[place], lists.scores[place]))
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn pooled_vectors_lie_between_the_items(rows in sessions(0..8), name in prop::sample::select(Pooling::NAMES.to_vec())) {
+        let vectors: Vec<f32> = (0..N_ITEMS).map(|item| item as f32).collect();
+        let (items, offsets) = ragged(&rows);
+        let table = Matrix::new(&vectors, N_ITEMS, 1, "vectors").unwrap();
+        let held = Sessions::new(&items, &offsets, N_ITEMS, "sessions").unwrap();
+        let pooled = pool_sessions(table, held, Pooling::parse(name).unwrap(), &Stop::default()).unwrap();
+        for (row, &value) in rows.iter().zip(&pooled) {
+            let (low, high) = (row.iter().min(), row.iter().max());
+            let (low, high) = (low.map_or(0.0, |&item| item as f32), high.map_or(0.0, |&item| item as f32));
+            prop_assert!(low - 1e-6 <= value && value <= high + 1e-6);
+        }
+    }
+
+    #[test]
+    fn dot_votes_equal_counting(train in sessions(1..12), prompt in prop::collection::vec(0..N_ITEMS as i32, 0..6)) {
+        let (items, offsets) = ragged(&train);
+        let index = SessionIndex::new(Sessions::new(&items, &offsets, N_ITEMS, "train").unwrap(), N_ITEMS, None).unwrap();
+        let prompts = [0, prompt.len() as i64];
+        let prompts = Sessions::new(&prompt, &prompts, N_ITEMS, "prompts").unwrap();
+        let query = Query {
+            k_items: N_ITEMS, k: 99, sample_size: 99, sampling: Sampling::Random, similarity: SessionSimilarity::Dot,
+            decay: Decay::None, idf_weighting: false, last_n: None, seed: 1, exclude_seen: true, candidates: None,
+        };
+        let lists = index.search(prompts, &query, &Stop::default()).unwrap();
+        // With the dot of 0/1 vectors a session votes with the number of distinct items it shares.
+        let votes = |item: i32| -> usize {
+            let shared = |session: &&Vec<i32>| (0..N_ITEMS as i32).filter(|i| session.contains(i) && prompt.contains(i)).count();
+            train.iter().filter(|session| session.contains(&item)).map(|session| shared(&session)).sum()
+        };
+        let mut expected: Vec<(i32, usize)> = (0..N_ITEMS as i32)
+            .filter(|item| !prompt.contains(item))
+            .map(|item| (item, votes(item)))
+            .filter(|&(_, votes)| votes > 0)
+            .collect();
+        expected.sort_by_key(|&(item, votes)| (std::cmp::Reverse(votes), item));
+        let found: Vec<(i32, usize)> = lists.items.iter().zip(&lists.scores)
+            .take_while(|(item, _)| **item != MISSING)
+            .map(|(&item, &score)| (item, score as usize))
+            .collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn metrics_stay_in_their_range(rows in prop::collection::vec(Just((0..N_ITEMS as i32).collect::<Vec<_>>()).prop_shuffle(), 1..6), target in 0..N_ITEMS as i32, k in 1_usize..12) {
+        let (items, n_lists) = (rows.concat(), rows.len());
+        let offsets: Vec<i64> = (0..=n_lists as i64).collect();
+        let wanted = vec![target; n_lists];
+        let targets = Sessions::new(&wanted, &offsets, N_ITEMS, "targets").unwrap();
+        let table = ListTable { items: &items, n_lists, k: N_ITEMS };
+        let against = Against { ks: &[k], popularity: None, n_items: Some(N_ITEMS) };
+        let result = evaluate_lists(table, targets, against, &Stop::default()).unwrap();
+        for (name, value) in &result.means {
+            prop_assert!((0.0..=1.0).contains(value), "{} = {}", name, value);
+        }
+        for (session, row) in rows.iter().enumerate() {
+            let rank = row.iter().position(|&item| item == target).unwrap() + 1;
+            let expected = if rank <= k { 1.0 / ((rank + 1) as f64).log2() } else { 0.0 };
+            prop_assert_eq!(result.per_session[0].1[session], expected);
+        }
+    }
+}
