@@ -98,7 +98,10 @@ def show_table(
         )
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console().print(table)
+    drawn = console()
+    with drawn.capture() as capture:
+        drawn.print(table)
+    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n"))
 
 
 def duration(seconds: float) -> str:
