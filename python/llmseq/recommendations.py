@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmseq.errors import ShapeError
-from llmseq.types import FloatMatrix, ItemArray
+
+if TYPE_CHECKING:
+    from llmseq.types import FloatMatrix, ItemArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars.selectors as cs
 
-from llmseq.data.catalogue import Catalogue
 from llmseq.data.text import render
 from llmseq.embeddings.encoders import Encoder, Progress, VectorFile, get_encoder
-from llmseq.embeddings.encoders.protocol import Share
 from llmseq.embeddings.matrix import ItemEmbeddings, non_finite_rows
 from llmseq.embeddings.store import VectorStore, default_cache
 from llmseq.errors import ConfigError, InvalidDataError, ShapeError
 from llmseq.storage import fingerprint
-from llmseq.types import FloatMatrix, ItemArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmseq.data.catalogue import Catalogue
+    from llmseq.embeddings.encoders.protocol import Share
+    from llmseq.types import FloatMatrix, ItemArray
 
 MAX_WITHOUT_TEXT = 0.1
 MIN_JOINED = 0.9

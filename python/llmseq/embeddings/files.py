@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from llmseq.data.files import as_strings, read_table, require_columns, write_table
 from llmseq.embeddings.matrix import non_finite_rows
 from llmseq.errors import ConfigError, InvalidDataError, ShapeError
 from llmseq.storage import atomic_file
-from llmseq.types import FloatMatrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from llmseq.types import FloatMatrix
 
 SUFFIXES = (".parquet", ".npy", ".safetensors")
 _IDS_SUFFIXES = (".ids.txt", ".ids.csv")

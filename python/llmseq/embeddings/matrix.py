@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from llmseq.errors import InvalidDataError, ShapeError
-from llmseq.types import BoolArray, FloatMatrix
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmseq.types import BoolArray, FloatMatrix
 
 
 @dataclass(frozen=True, eq=False, slots=True)

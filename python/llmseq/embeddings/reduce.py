@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from llmseq.config import Config
 from llmseq.embeddings.matrix import ItemEmbeddings, non_finite_rows, unit_rows
 from llmseq.errors import InvalidDataError, ShapeError
-from llmseq.types import BoolArray, FloatMatrix, FloatVector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from llmseq.types import BoolArray, FloatMatrix, FloatVector
 
 _RANK_TOLERANCE = 1e-6  # a few roundings of float32, against the largest singular value
 _BLOCK_ROWS = 8192

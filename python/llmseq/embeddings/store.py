@@ -7,11 +7,13 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmseq.errors import ArtifactError, LlmseqWarning
 from llmseq.storage import atomic_file, fingerprint, read_json, write_json
-from llmseq.types import FloatMatrix
+
+if TYPE_CHECKING:
+    from llmseq.types import FloatMatrix
 
 
 def default_cache() -> Path:

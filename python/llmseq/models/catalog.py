@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from llmseq.config import Config
-from llmseq.models.protocol import Recommender
 from llmseq.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmseq.config import Config
+    from llmseq.models.protocol import Recommender
 
 Family = Literal["baseline", "neighbours", "similarity", "sequential", "hybrid"]
 

@@ -7,23 +7,27 @@ version, hash of each file) and, for a model that can be served, catalogue.parqu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from llmseq.config import Config
 from llmseq.data.catalogue import Catalogue
 from llmseq.data.sessions import Sessions
 from llmseq.errors import ArtifactError, InvalidDataError
 from llmseq.models.catalog import MODELS
-from llmseq.models.protocol import Recommender
 from llmseq.storage import atomic_folder, file_fingerprint, read_json, write_json
 from llmseq.types import BoolArray, Ragged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from llmseq.config import Config
+    from llmseq.models.protocol import Recommender
 
 SCHEMA = 1
 _MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from llmseq.config import Config
 from llmseq.core import top_k
-from llmseq.data.dataset import SessionDataset
-from llmseq.data.sessions import HeldOut, Sessions
-from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.models.persistence import read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary
 from llmseq.models.request import check_request, not_fitted
 from llmseq.recommendations import Recommendations
-from llmseq.types import BoolArray, CountArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from llmseq.data.dataset import SessionDataset
+    from llmseq.data.sessions import HeldOut, Sessions
+    from llmseq.embeddings.matrix import ItemEmbeddings
+    from llmseq.types import BoolArray, CountArray
 
 
 class PopularityConfig(Config):

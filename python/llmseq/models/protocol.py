@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import numpy as np
+if TYPE_CHECKING:
+    from pathlib import Path
 
-from llmseq.config import Config
-from llmseq.data.dataset import SessionDataset
-from llmseq.data.sessions import HeldOut, Sessions
-from llmseq.embeddings.matrix import ItemEmbeddings
-from llmseq.recommendations import Recommendations
-from llmseq.types import BoolArray
+    import numpy as np
+
+    from llmseq.config import Config
+    from llmseq.data.dataset import SessionDataset
+    from llmseq.data.sessions import HeldOut, Sessions
+    from llmseq.embeddings.matrix import ItemEmbeddings
+    from llmseq.recommendations import Recommendations
+    from llmseq.types import BoolArray
 
 Progress = Callable[[float, str], None]
 """Called with the share done (0 to 1) and a short text, for example "epoch 3, ndcg@20 .051"."""

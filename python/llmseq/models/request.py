@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmseq.data.sessions import Sessions
-from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.errors import ConfigError, InvalidDataError, NotFittedError, ShapeError
-from llmseq.types import BoolArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmseq.data.sessions import Sessions
+    from llmseq.embeddings.matrix import ItemEmbeddings
+    from llmseq.types import BoolArray
 
 
 def check_request(

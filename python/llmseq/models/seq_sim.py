@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from llmseq.config import Config
 from llmseq.core import ItemIndex, pool_sessions
-from llmseq.data.dataset import SessionDataset
-from llmseq.data.sessions import HeldOut, Sessions
 from llmseq.embeddings.matrix import ItemEmbeddings, unit_rows
 from llmseq.embeddings.reduce import ReductionConfig, reduce_embeddings
 from llmseq.models.persistence import read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary
 from llmseq.models.request import check_request, not_fitted, pick_embeddings
 from llmseq.recommendations import Recommendations
-from llmseq.types import BoolArray, CountArray, FloatMatrix, FloatVector, Ragged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from llmseq.data.dataset import SessionDataset
+    from llmseq.data.sessions import HeldOut, Sessions
+    from llmseq.types import BoolArray, CountArray, FloatMatrix, FloatVector, Ragged
 
 Pooling = Literal[
     "last",

@@ -7,11 +7,10 @@ models, ``BEHAVIOUR`` those for models that look at the prompt.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,8 +27,12 @@ from llmseq.models.catalog import MODELS
 from llmseq.models.hybrid.fuse import FusionConfig, FusionRecommender
 from llmseq.models.persistence import SavedModel, load_model, load_recommender
 from llmseq.models.protocol import FitContext, Recommender
-from llmseq.recommendations import Recommendations
 from llmseq.testing.worlds import World, checkerboard, planted_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llmseq.recommendations import Recommendations
 
 _NETWORK = {
     "embedding_dim": 16,

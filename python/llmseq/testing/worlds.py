@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,9 @@ from llmseq.data.dataset import SessionDataset
 from llmseq.data.sessions import Sessions
 from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.types import FloatMatrix, ItemArray, Ragged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DAY = 86_400_000_000  # microseconds
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmseq.embeddings.encoders.file import VectorFile
 from llmseq.embeddings.encoders.hf import HuggingFaceEncoder
@@ -13,6 +12,10 @@ from llmseq.embeddings.encoders.protocol import Encoder, EncoderOptions, Progres
 from llmseq.embeddings.encoders.tfidf import TfidfEncoder
 from llmseq.errors import ConfigError
 from llmseq.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = [
     "ENCODERS",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from llmseq.embeddings.encoders.protocol import EncoderOptions
 from llmseq.embeddings.files import find_ids, read_vectors
 from llmseq.errors import ConfigError
 from llmseq.storage import file_fingerprint, fingerprint
-from llmseq.types import FloatMatrix
+
+if TYPE_CHECKING:
+    from llmseq.embeddings.encoders.protocol import EncoderOptions
+    from llmseq.types import FloatMatrix
 
 _IDS_MARK = "?ids="
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmseq.embeddings.encoders.protocol import EncoderOptions, Share
 from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, MissingExtraError
 from llmseq.storage import file_fingerprint, fingerprint
-from llmseq.types import FloatMatrix
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from sentence_transformers import SentenceTransformer
+
+    from llmseq.embeddings.encoders.protocol import EncoderOptions, Share
+    from llmseq.types import FloatMatrix
 
 _CONTENT = ("*.safetensors", "*.json", "*.txt", "*.model")
 _OLD_WEIGHTS = ("*.bin",)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmseq.embeddings.encoders.hf import HuggingFaceEncoder, find_folder
-from llmseq.embeddings.encoders.protocol import EncoderOptions
 from llmseq.errors import ArtifactError, MissingExtraError
+
+if TYPE_CHECKING:
+    from llmseq.embeddings.encoders.protocol import EncoderOptions
 
 _HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from llmseq.errors import ConfigError
-from llmseq.types import FloatMatrix
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmseq.types import FloatMatrix
 
 Progress = Callable[[float, str], None]
 """Called with the share done (0 to 1) and a short text."""

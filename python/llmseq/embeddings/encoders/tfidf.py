@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmseq.embeddings.encoders.protocol import Share
 from llmseq.embeddings.matrix import unit_rows
 from llmseq.errors import InvalidDataError
 from llmseq.storage import fingerprint
-from llmseq.types import FloatMatrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmseq.embeddings.encoders.protocol import Share
+    from llmseq.types import FloatMatrix
 
 _RANK_TOLERANCE = 1e-6
 

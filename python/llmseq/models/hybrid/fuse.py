@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from llmseq.config import Config
 from llmseq.core import evaluate_lists, fuse_lists
-from llmseq.data.dataset import SessionDataset
-from llmseq.data.sessions import HeldOut, Sessions
-from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.errors import ConfigError, ShapeError
 from llmseq.models.persistence import load_members, read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary, Recommender
 from llmseq.recommendations import Recommendations
-from llmseq.types import BoolArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from llmseq.data.dataset import SessionDataset
+    from llmseq.data.sessions import HeldOut, Sessions
+    from llmseq.embeddings.matrix import ItemEmbeddings
+    from llmseq.types import BoolArray
 
 NDCG_AT = 20
 

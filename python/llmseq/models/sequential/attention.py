@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from llmseq.models.sequential.batches import PackedBatch
-from llmseq.models.sequential.dropout import Dropout
+if TYPE_CHECKING:
+    from llmseq.models.sequential.batches import PackedBatch
+    from llmseq.models.sequential.dropout import Dropout
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from llmseq.models.sequential.attention import Band, session_attention
-from llmseq.models.sequential.dropout import Dropout
+
+if TYPE_CHECKING:
+    from llmseq.models.sequential.dropout import Dropout
 
 
 class OriginalBlock(nn.Module):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from llmseq.errors import ArtifactError
 from llmseq.storage import atomic_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
 
-from llmseq.types import FloatMatrix
+if TYPE_CHECKING:
+    from llmseq.types import FloatMatrix
 
 
 class ItemTable(nn.Module):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from llmseq.core import ItemIndex
-from llmseq.data.sessions import Sessions
 from llmseq.models.sequential.batches import PackedBatch
 from llmseq.recommendations import Recommendations
-from llmseq.types import BoolArray, FloatMatrix, Ragged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmseq.data.sessions import Sessions
+    from llmseq.types import BoolArray, FloatMatrix, Ragged
 
 _PROMPTS_AT_ONCE = 1024
 

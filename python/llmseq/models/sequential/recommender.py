@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from llmseq.core import evaluate_lists, thread_count
-from llmseq.data.dataset import SessionDataset
-from llmseq.data.sessions import HeldOut, Sessions
-from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.embeddings.reduce import reduce_embeddings
 from llmseq.errors import ArtifactError, ConfigError, MissingExtraError
 from llmseq.models.persistence import read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary
 from llmseq.models.request import check_request, not_fitted, pick_embeddings
 from llmseq.models.sequential.config import SequentialConfig
-from llmseq.recommendations import Recommendations
 from llmseq.storage import fingerprint
 from llmseq.types import BoolArray, FloatMatrix, Ragged
 
@@ -36,6 +30,15 @@ from llmseq.models.sequential.objectives import FullSoftmax
 from llmseq.models.sequential.ranker import SequentialRanker
 from llmseq.models.sequential.sasrec import SASRec
 from llmseq.models.sequential.trainer import SequentialModel, Trainer, torch_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from llmseq.data.dataset import SessionDataset
+    from llmseq.data.sessions import HeldOut, Sessions
+    from llmseq.embeddings.matrix import ItemEmbeddings
+    from llmseq.recommendations import Recommendations
 
 _NAME = "SASRec"
 _KIND = "sasrec"  # the registry entry that reads a saved model; its presets share the class

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from llmseq.models.sequential.attention import Band
-from llmseq.models.sequential.batches import PackedBatch
 from llmseq.models.sequential.blocks import OriginalBlock
-from llmseq.models.sequential.config import SequentialConfig
 from llmseq.models.sequential.dropout import Dropout
+
+if TYPE_CHECKING:
+    from llmseq.models.sequential.batches import PackedBatch
+    from llmseq.models.sequential.config import SequentialConfig
 
 
 class SASRec(nn.Module):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from llmseq.errors import ConfigError
-from llmseq.models.protocol import FitContext
-from llmseq.models.sequential.batches import PackedBatch, TrainingWindows
-from llmseq.models.sequential.checkpoint import Checkpoint
-from llmseq.models.sequential.config import SequentialConfig
-from llmseq.models.sequential.item_table import ItemTable
-from llmseq.models.sequential.objectives import Objective
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from llmseq.models.protocol import FitContext
+    from llmseq.models.sequential.batches import PackedBatch, TrainingWindows
+    from llmseq.models.sequential.checkpoint import Checkpoint
+    from llmseq.models.sequential.config import SequentialConfig
+    from llmseq.models.sequential.item_table import ItemTable
+    from llmseq.models.sequential.objectives import Objective
 
 
 class SequentialModel(nn.Module):
