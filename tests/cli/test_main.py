@@ -131,13 +131,24 @@ def test_every_command_is_listed():
 
 
 def test_broken_pipe_is_quiet():
-    code = "from llmseq.cli.main import main; main()"
+    code = (
+        "import sys, click\n"
+        "from llmseq.cli import main as m\n"
+        "command = click.Command('run', callback=lambda: print('never flushed'))\n"
+        "m.cli._lazy = {'run': ('__main__:command', '')}\n"
+        "sys.stdin.read()\n"
+        "sys.argv = ['llmseq', 'run']\n"
+        "m.main()\n"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "--help"],
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
     )
     process.stdout.close()
+    process.stdin.close()
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 1

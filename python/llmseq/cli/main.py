@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import signal
 import sys
 import traceback
@@ -91,9 +90,11 @@ class MainGroup(LazyGroup):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise _InterruptedError from error
+        sys.stdout.flush()  # here, where click is quiet about a reader that left: `… | head`
+        return result
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's own
         """Run with these arguments (those of the process unless given) and exit."""
@@ -111,10 +112,6 @@ class MainGroup(LazyGroup):
     def _run(self, words: Sequence[str], *rest: Any, debug: bool, **extra: Any) -> int:  # noqa: ANN401 - click's own
         try:
             code = super().main(words, *rest, **extra)
-            sys.stdout.flush()
-        except BrokenPipeError:  # `llmseq … | head`
-            _forget_standard_output()
-            return FAILURE
         except Exception as error:  # the one place that catches all
             if debug and not isinstance(error, (click.ClickException, _InterruptedError)):
                 traceback.print_exc()
@@ -162,11 +159,6 @@ def _show_warning(
     """Show a Python warning as one line, without the place in the code."""
     del category, filename, lineno, file, line
     warn(message)
-
-
-def _forget_standard_output() -> None:
-    """Nobody reads on: keep the interpreter from complaining when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001
