@@ -1,0 +1,143 @@
+"""``llmseq compare``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from llmseq.cli import options
+from llmseq.cli.evaluate import parse_cut_offs
+from llmseq.cli.run_view import RunView, show_run
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("dataset", type=_PATH)
+@click.option("--out", type=_PATH, help="The run folder. [default: runs/<name of the dataset>]")
+@click.option("--models", help="Names separated by commas, instead of those of the preset.")
+@click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    help="quick, thorough (three seeds, neural models tuned too), or a file ending in .toml such "
+    "as the spec.toml of an earlier run.",
+)
+@click.option(
+    "--k",
+    "ks",
+    callback=lambda ctx, param, value: None if value is None else parse_cut_offs(ctx, param, value),
+    help="Cut-offs of the metrics, separated by commas. [default: 10,20]",
+)
+@click.option(
+    "--encoder",
+    help='Text vectors: minilm, "hf:<model name or folder>", tfidf, "file:<vectors>", or none to '
+    "compare without text. [default: minilm]",
+)
+@click.option("--ids", type=_PATH, help='One item id a line, for "file:" with .npy, .safetensors.')
+@click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')
+@click.option("--seed", type=int, help="Of everything that is drawn. [default: 0]")
+@click.option("--seeds", "n_seeds", type=int, help="Fits of every model, each with its own seed.")
+@click.option(
+    "--score",
+    type=click.Choice(["test", "validation"]),
+    help="validation never touches the test part: for development. [default: test]",
+)
+@click.option(
+    "--seen",
+    type=click.Choice(["exclude", "keep"]),
+    help="Whether lists may hold items of the prompt. [default: exclude]",
+)
+@click.option(
+    "--refit",
+    is_flag=True,
+    default=None,
+    help="Also score all models fitted again on all of train.",
+)
+@click.option(
+    "--no-refit",
+    "refit_winner",
+    flag_value=False,
+    default=None,
+    type=bool,
+    help="Do not fit the winner again on all sessions.",
+)
+@click.option("--baseline", help="Test all against this model. [default: the best without text]")
+@click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="MODEL.KEY=VALUE",
+    help="A setting of a model, for example sasrec.dropout=0.5. May be repeated.",
+)
+@click.option(
+    "--split",
+    "method",
+    type=click.Choice(["auto", "file", "temporal", "leave-last-out"]),
+    help="How test is cut off. [default: auto]",
+)
+@click.option("--test-share", type=float, help="Of the sessions. [default: 0.2]")
+@click.option(
+    "--keep-cold",
+    is_flag=True,
+    default=None,
+    help="Keep items that never occur in train in test; every item may be listed.",
+)
+@click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
+@click.option("--device", help="Where neural models train, for example cuda. [default: cpu]")
+def command(
+    dataset: Path,
+    out: Path | None,
+    models: str | None,
+    preset: str,
+    ks: tuple[int, ...] | None,
+    encoder: str | None,
+    ids: Path | None,
+    template: str | None,
+    seed: int | None,
+    n_seeds: int | None,
+    score: str | None,
+    seen: str | None,
+    refit: bool | None,  # noqa: FBT001 - a click option
+    refit_winner: bool | None,  # noqa: FBT001 - a click option
+    baseline: str | None,
+    pairs: tuple[str, ...],
+    method: str | None,
+    test_share: float | None,
+    keep_cold: bool | None,  # noqa: FBT001 - a click option
+    n_threads: int | None,
+    device: str | None,
+) -> None:
+    """Fit, tune, score and compare models on the dataset folder DATASET.
+
+    Writes a run folder with the leaderboard, a report, recommendations and models ready to serve.
+    Started again after it was stopped, it goes on where it was.
+    """
+    from llmseq.experiment.run import compare
+
+    split = {"method": method, "test_share": test_share, "keep_cold": keep_cold}
+    with RunView() as view:
+        run = compare(
+            dataset,
+            out or Path("runs") / dataset.resolve().name,
+            models=options.names(models),
+            preset=preset,
+            k=ks,
+            encoder=encoder,
+            encoder_ids=ids,
+            template=template,
+            seed=seed,
+            n_seeds=n_seeds,
+            score=score,  # type: ignore[arg-type]  # click checked it
+            seen=seen,  # type: ignore[arg-type]  # click checked it
+            refit=refit,
+            refit_winner=refit_winner,
+            baseline=baseline,
+            settings=options.settings(pairs, example="sasrec.dropout=0.5"),
+            split={key: value for key, value in split.items() if value is not None},
+            n_threads=n_threads,
+            device=device,
+            observer=view,
+        )
+    show_run(run)

@@ -1,0 +1,224 @@
+"""What all stages of a run share, and the two that every single model goes through."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from llmseq.models.catalog import MODELS
+from llmseq.models.persistence import load_recommender
+from llmseq.models.protocol import FitContext, Recommender
+from llmseq.recommendations import Recommendations
+from llmseq.storage import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from llmseq.config import Config
+    from llmseq.data.dataset import SessionDataset
+    from llmseq.data.sessions import HeldOut
+    from llmseq.data.split import Split
+    from llmseq.embeddings.matrix import ItemEmbeddings
+    from llmseq.experiment.progress import Tracker
+    from llmseq.experiment.spec import CompareSpec
+    from llmseq.experiment.stages import Stage, StageStore
+    from llmseq.types import BoolArray
+
+FitPart = Literal["fit", "train", "all"]
+ListPart = Literal["select", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A finished fit; the model itself lies in the stage's folder."""
+
+    name: str
+    config: Config
+    seed: int
+    stage: Stage
+
+    @property
+    def refit_config(self) -> Config:
+        """Settings for a fit on more data, the chosen number of epochs fixed."""
+        values = self.stage.values["refit_config"]
+        return MODELS[self.name].config_class().make(values, what=f"model {self.name}")
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Parameters, epochs, history, notes."""
+        found: Mapping[str, Any] = self.stage.values["summary"]
+        return found
+
+    def load(self) -> Recommender:
+        """Read the model."""
+        return load_recommender(self.stage.folder / "model")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Bench:
+    """One run's data, settings and stages."""
+
+    spec: CompareSpec
+    dataset: SessionDataset
+    split: Split
+    store: StageStore
+    tracker: Tracker
+    embeddings: Mapping[str, ItemEmbeddings] = field(default_factory=dict)
+
+    def held_out(self, part: ListPart) -> HeldOut:
+        """Prompts and targets of a part."""
+        return self.split.select if part == "select" else self.split.test
+
+    def candidates(self, part: ListPart) -> BoolArray:
+        """Items that lists for a part may hold."""
+        return self.split.select_candidates if part == "select" else self.split.test_candidates
+
+    @property
+    def scored(self) -> ListPart:
+        """The part that the leaderboard is of."""
+        return "select" if self.spec.score == "validation" else "test"
+
+    def fit(self, name: str, config: Config, *, seed: int, part: FitPart = "fit") -> Fitted:
+        """Fit a model on a part; early stopping only where a stop part is left."""
+        entry = MODELS[name]
+        inputs = {
+            "stage": "fit",
+            "model": name,
+            "config": config.to_dict(),
+            "seed": seed,
+            "part": part,
+            "device": self.spec.device,
+            **self._data(text=entry.uses_text),
+        }
+
+        def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:
+            model = entry.recommender_class()(config)  # type: ignore[call-arg]
+            if entry.family == "sequential":
+                _warm_up_torch()
+            context = FitContext(
+                checkpoint, self.tracker.within, self.spec.n_threads, self.spec.device
+            )
+            started = time.perf_counter()
+            model.fit(
+                self._train(part),
+                embeddings=self.embeddings if entry.uses_text else None,
+                validation=self.split.stop if part == "fit" else None,
+                rng=np.random.default_rng(seed),
+                context=context,
+            )
+            seconds = time.perf_counter() - started
+            model.save(folder / "model")
+            summary = asdict(model.summary)
+            # A fit that went on from a checkpoint knows what it took before it was killed.
+            trained = sum(epoch.get("seconds", 0.0) for epoch in summary["history"])
+            return {
+                "summary": summary,
+                "refit_config": model.refit_config().to_dict(),
+                "fit_s": max(seconds, trained),
+            }
+
+        words = {"fit": "", "train": " on all of train", "all": " on all sessions"}[part]
+        stage = self.store.run(
+            f"fit {_point(name, config)}, seed {seed}{words}",
+            kind=f"fit {entry.family}",
+            inputs=inputs,
+            work=work,
+        )
+        return Fitted(name, config, seed, stage)
+
+    def list_inputs(self, fitted: Fitted, part: ListPart) -> dict[str, Any]:
+        """Name everything that lists follow from."""
+        return {
+            "stage": "lists",
+            "fit": fitted.stage.key,
+            "part": part,
+            "seen": self.spec.seen,
+            "length": self.spec.list_length,
+        }
+
+    def lists(self, fitted: Fitted, part: ListPart) -> Stage:
+        """Make a model's lists for the prompts of a part."""
+
+        def work(folder: Path, _: Path) -> Mapping[str, Any]:
+            model = fitted.load()
+            started = time.perf_counter()
+            made = model.recommend(
+                self.held_out(part).prompts,
+                self.spec.list_length,
+                exclude_seen=self.spec.exclude_seen,
+                candidates=self.candidates(part),
+            )
+            seconds = time.perf_counter() - started
+            save_file({"items": made.items, "scores": made.scores}, folder / _LISTS)
+            return {"recommend_s": seconds}
+
+        return self.store.run(
+            f"{part} lists of {_point(fitted.name, fitted.config)}",
+            kind="lists",
+            inputs=self.list_inputs(fitted, part),
+            work=work,
+        )
+
+    def _train(self, part: FitPart) -> SessionDataset:
+        if part == "all":
+            return self.dataset
+        return self.split.fit if part == "fit" else self.split.train
+
+    def _data(self, *, text: bool) -> dict[str, Any]:
+        vectors = {
+            name: fingerprint(made.vectors, _or_empty(made.filled))
+            for name, made in self.embeddings.items()
+        }
+        return {
+            "dataset": self.spec.fingerprint,
+            "split": self.spec.split.to_dict(),
+            "vectors": vectors if text else {},
+        }
+
+
+_LISTS = "lists.safetensors"
+
+
+def _warm_up_torch() -> None:
+    """Make a first optimiser: torch then imports its compiler, which is no model's cost."""
+    import torch
+
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+
+
+def read_lists(stage: Stage) -> Recommendations:
+    """Read lists that a stage keeps."""
+    arrays = load_file(stage.folder / _LISTS)
+    return Recommendations(arrays["items"], arrays["scores"])
+
+
+def _or_empty(mask: BoolArray | None) -> BoolArray:
+    return np.empty(0, dtype=np.bool_) if mask is None else mask
+
+
+def _point(name: str, config: Config) -> str:
+    """Name a model with the settings that differ from its preset."""
+    usual = flat(MODELS[name].make_config(what=name).to_dict())
+    changed = {k: v for k, v in flat(config.to_dict()).items() if usual.get(k) != v}
+    words = ", ".join(f"{key} {value}" for key, value in changed.items())
+    return f"{name} ({words})" if words else name
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with dotted names.
+
+    Examples
+    --------
+    >>> flat({"k": 2, "reduction": {"method": "pca"}})
+    {'k': 2, 'reduction.method': 'pca'}
+    """
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        inside = flat(value) if isinstance(value, dict) else None
+        named |= {key: value} if inside is None else {f"{key}.{k}": v for k, v in inside.items()}
+    return named

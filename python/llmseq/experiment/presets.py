@@ -1,0 +1,180 @@
+"""Presets: which models a comparison has, and how much each is tuned."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmseq.errors import ConfigError
+from llmseq.experiment.spec import NO_ENCODER, CompareSpec, check_cutoffs
+from llmseq.models.catalog import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmseq.data.dataset import SessionDataset
+
+PRESETS = ("quick", "thorough")
+
+NEURAL_GRID: Mapping[str, tuple[Any, ...]] = {
+    "dropout": (0.3, 0.5),
+    "learning_rate": (5e-4, 1e-3, 2e-3),
+}
+"""What `thorough` tries for every neural model alike."""
+
+
+STEPS_AN_EPOCH = 50
+SMALLEST_BATCH = 16
+"""Neural models get batches so small that an epoch has about so many steps, within limits."""
+
+
+def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
+    """Plain values of a preset, or of a TOML file that holds settings of a comparison.
+
+    Parameters
+    ----------
+    preset
+        "quick": every registered model, cheap ones over their small grid, neural ones with one
+        setting, one seed. "thorough": neural ones over a grid too, three seeds. Or a path ending
+        in ``.toml``, for example the spec.toml of an earlier run.
+    encoder
+        With "none" only the models without text are taken.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such preset or file, or the file is no TOML.
+    """
+    if preset.endswith(".toml"):
+        values = _read(Path(preset))
+        for key in ("version", "dataset", "fingerprint"):  # those of this run count
+            values.pop(key, None)
+        return values
+    if preset not in PRESETS:
+        raise ConfigError(
+            f'unknown preset "{preset}". Choose from: {", ".join(PRESETS)}, or a file ending '
+            "in .toml"
+        )
+    names = [name for name in MODELS if not (encoder == NO_ENCODER and MODELS[name].uses_text)]
+    return {
+        "models": [preset_model(name, preset) for name in names],
+        "n_seeds": 3 if preset == "thorough" else 1,
+    }
+
+
+def preset_model(name: str, preset: str) -> dict[str, Any]:
+    """One model as a preset has it."""
+    entry = MODELS[name]
+    grid: Mapping[str, tuple[Any, ...]] = {}
+    if entry.family == "sequential":
+        grid = (entry.grid or NEURAL_GRID) if preset == "thorough" else {}
+    elif entry.family != "hybrid":
+        grid = entry.grid
+    return {"name": name, "grid": {key: list(values) for key, values in grid.items()}}
+
+
+def make_spec(
+    dataset: SessionDataset,
+    path: Path,
+    *,
+    preset: str = "quick",
+    models: Sequence[str] | None = None,
+    ks: Sequence[int] | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    **changes: object,
+) -> CompareSpec:
+    """Put preset and choices together to a validated spec.
+
+    Parameters
+    ----------
+    models
+        Names to compare instead of the preset's.
+    settings
+        For each model name, settings that differ; such a setting is no longer searched.
+    **changes
+        Any other field of `CompareSpec`; None leaves the preset's value.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or a value out of range.
+    """
+    given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
+    encoder = given.get("encoder")
+    values = preset_values(preset, encoder=encoder if isinstance(encoder, str) else None)
+    if models is not None:
+        level = preset if preset in PRESETS else "quick"
+        known = {model["name"]: model for model in values.get("models", [])}
+        values["models"] = [known.get(name) or preset_model(name, level) for name in models]
+    elif "models" not in values:
+        values["models"] = preset_values("quick")["models"]
+    if ks is not None:
+        check_cutoffs(tuple(ks))
+        values["ks"] = tuple(ks)
+        values["primary"] = f"ndcg@{20 if 20 in ks else max(ks)}"
+    split = {**values.pop("split", {}), **given.pop("split", {})}
+    values.update(given, split=split)
+    values["models"] = _with_settings(values["models"], settings or {})
+    if preset in PRESETS:
+        values["models"] = _with_small_batches(values["models"], len(dataset.sessions))
+    values.update(dataset=str(path), fingerprint=dataset.fingerprint())
+    return CompareSpec.make(values, what="comparison")
+
+
+def _with_settings(
+    models: Sequence[dict[str, Any]], settings: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    names = [model["name"] for model in models]
+    for name in settings:
+        if name not in names:
+            raise ConfigError(
+                f'a setting for "{name}", which is not compared; compared are {", ".join(names)}'
+            )
+    changed = []
+    for model in models:
+        own = completed(model["name"], settings.get(model["name"], {}))
+        grid = {key: values for key, values in model.get("grid", {}).items() if key not in own}
+        changed.append({**model, "settings": {**model.get("settings", {}), **own}, "grid": grid})
+    return changed
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such preset file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def _with_small_batches(models: Sequence[dict[str, Any]], n_sessions: int) -> list[dict[str, Any]]:
+    """Give neural models batches that a small log fills often enough, all models the same.
+
+    Their usual batch would leave a log of a thousand sessions four steps an epoch.
+    """
+    batch_size = 2 ** math.floor(math.log2(max(n_sessions / STEPS_AN_EPOCH, 1)))
+    batch_size = max(batch_size, SMALLEST_BATCH)
+    changed = []
+    for model in models:
+        entry, own = MODELS[model["name"]], model.get("settings", {})
+        tuned = "batch_size" in own or "batch_size" in model.get("grid", {})
+        if entry.family == "sequential" and not tuned:
+            usual = entry.make_config(what=model["name"]).to_dict().get("batch_size", 0)
+            if batch_size < usual:
+                model = {**model, "settings": {**own, "batch_size": batch_size}}
+        changed.append(model)
+    return changed
+
+
+def completed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill a nested setting such as ``{"reduction": {"dim": 64}}`` with its other usual values."""
+    if not any(isinstance(value, Mapping) for value in settings.values()):
+        return dict(settings)
+    usual = MODELS[name].make_config(what=f"model {name}").to_dict()
+    return {
+        key: {**usual.get(key, {}), **value} if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+    }

@@ -1,0 +1,181 @@
+"""From lists to the leaderboard and its verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llmseq.evaluation.evaluate import Evaluation, evaluate, over_seeds
+from llmseq.evaluation.leaderboard import Cost, Leaderboard, ModelResult, Protocol, Seeds
+from llmseq.evaluation.verdict import best_on_validation, compare_with_baseline, make_verdict
+from llmseq.experiment.environment import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmseq.experiment.bench import Bench, ListPart
+    from llmseq.experiment.contest import Contender, Lists
+    from llmseq.types import CountArray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scores:
+    """Every model's evaluation on the scored part, averaged over seeds, and the leaderboard."""
+
+    evaluations: Mapping[str, Evaluation]
+    board: Leaderboard
+
+
+def popularity(bench: Bench, part: ListPart) -> CountArray:
+    """Events that an item's popularity is counted on: those before the part."""
+    return (bench.split.fit if part == "select" else bench.split.train).item_counts()
+
+
+def evaluate_all(
+    bench: Bench, lists: Mapping[str, Lists], part: ListPart
+) -> tuple[dict[str, Evaluation], dict[str, Seeds]]:
+    """Score every model's lists for a part, over all seeds."""
+    counts = popularity(bench, part)
+    vectors = next((made.vectors for made in bench.embeddings.values()), None)
+    evaluations, seeds = {}, {}
+    for name, made in lists.items():
+        several = [
+            evaluate(
+                per_seed,
+                bench.held_out(part),
+                ks=bench.spec.ks,
+                popularity=counts,
+                n_items=bench.dataset.n_items,
+                vectors=vectors,
+                n_threads=bench.spec.n_threads,
+            )
+            for per_seed in made.per_seed
+        ]
+        evaluations[name], spread = over_seeds(several)
+        seeds[name] = Seeds(len(several), spread.get(bench.spec.primary), spread)
+    return evaluations, seeds
+
+
+def score_all(
+    bench: Bench,
+    contenders: Sequence[Contender],
+    select: Mapping[str, Lists],
+    scored: Mapping[str, Lists],
+    *,
+    refitted: Mapping[str, Lists] | None = None,
+    command: str = "",
+) -> Scores:
+    """Make the leaderboard.
+
+    Parameters
+    ----------
+    select, scored
+        Every contender's lists for the select part and for the part that the leaderboard is of.
+    refitted
+        Lists for test of models fitted again on all of train.
+    command
+        What started the run.
+    """
+    spec, part = bench.spec, bench.scored
+    validation, seeds = evaluate_all(bench, select, "select")
+    evaluations = validation
+    if part == "test":
+        evaluations, seeds = evaluate_all(bench, scored, "test")
+    again = evaluate_all(bench, refitted, "test")[0] if refitted else {}
+    users = bench.held_out(part).prompts.users
+    results = [
+        ModelResult(
+            name=contender.name,
+            label=contender.spec.entry.label,
+            uses_text=contender.spec.entry.uses_text,
+            config=contender.config.to_dict(),
+            validation=dict(validation[contender.name].means),
+            metrics=dict(evaluations[contender.name].means),
+            interval=evaluations[contender.name].intervals(
+                users, rng=np.random.default_rng(spec.seed)
+            ),
+            seeds=seeds[contender.name],
+            cost=_cost(contender, contenders, scored[contender.name]),
+            refit=dict(again[contender.name].means) if contender.name in again else {},
+        )
+        for contender in contenders
+    ]
+    baseline = spec.baseline or _default_baseline(results, spec.primary)
+    per_session = {
+        name: evaluation.per_session[spec.primary] for name, evaluation in evaluations.items()
+    }
+    compared = compare_with_baseline(
+        results, per_session, baseline=baseline, groups=users, seed=spec.seed
+    )
+    verdict = make_verdict(
+        compared,
+        per_session,
+        primary=spec.primary,
+        scored_on=spec.score,
+        groups=users,
+        seed=spec.seed,
+    )
+    report = bench.split.report
+    protocol = Protocol(
+        split=report["method"],
+        validation=report["validation"],
+        primary=spec.primary,
+        baseline=baseline,
+        scored_on=spec.score,
+        n_sessions=len(bench.held_out(part)),
+    )
+    board = Leaderboard(_dataset(bench), protocol, environment(spec, command), verdict, compared)
+    return Scores(evaluations, board)
+
+
+def _default_baseline(results: Sequence[ModelResult], primary: str) -> str:
+    best = best_on_validation(results, primary, uses_text=False)
+    return (best or results[0]).name
+
+
+def _cost(contender: Contender, contenders: Sequence[Contender], lists: Lists) -> Cost:
+    """Of a hybrid: its members together."""
+    if contender.members:
+        parts = [_fit_cost(each) for each in contenders if each.name in contender.members]
+        fit_s = sum(part.fit_s or 0.0 for part in parts)
+        parameters = sum(part.parameters or 0 for part in parts)
+        memory = max(part.peak_memory_mib or 0.0 for part in parts)
+        epochs = None
+    else:
+        own = _fit_cost(contender)
+        fit_s, parameters = own.fit_s or 0.0, own.parameters or 0
+        memory, epochs = own.peak_memory_mib or 0.0, own.epochs
+    return Cost(
+        fit_s=fit_s,
+        recommend_s=lists.recommend_s,
+        peak_memory_mib=max(memory, lists.peak_memory_mib),
+        parameters=parameters,
+        epochs=epochs,
+    )
+
+
+def _fit_cost(contender: Contender) -> Cost:
+    """Mean over seeds; the most memory of any."""
+    stages = [fitted.stage for fitted in contender.fits]
+    epochs = [fitted.summary["epochs"] for fitted in contender.fits]
+    return Cost(
+        fit_s=float(np.mean([stage.values["fit_s"] for stage in stages])),
+        peak_memory_mib=max(stage.peak_memory_mib for stage in stages),
+        parameters=int(contender.fits[0].summary["parameters"]),
+        epochs=None if None in epochs else float(np.mean(epochs)),
+    )
+
+
+def _dataset(bench: Bench) -> dict[str, Any]:
+    sessions = bench.dataset.sessions
+    return {
+        "name": Path(bench.spec.dataset).name,
+        "path": bench.spec.dataset,
+        "fingerprint": bench.spec.fingerprint,
+        "n_sessions": len(sessions),
+        "n_events": sessions.n_events,
+        "n_items": bench.dataset.n_items,
+    }

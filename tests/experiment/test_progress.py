@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from llmseq.experiment.cost import measure
+from llmseq.experiment.progress import PRIOR_EVENTS, PRIORS, Tracker, Update, planned
+from llmseq.experiment.spec import CompareSpec, ModelSpec
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+
+    def update(self, update: Update) -> None:
+        self.updates.append(update)
+
+    def warn(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+def test_time_left_follows_from_what_stages_of_a_kind_took() -> None:
+    heard = Heard()
+    tracker = Tracker(heard, ["lists", "lists", "lists"], n_events=PRIOR_EVENTS)
+    tracker.start("first", "lists")
+    assert heard.updates[-1].seconds_left == 3 * PRIORS["lists"]
+    tracker.finish(4.0)
+    last = heard.updates[-1]
+    assert (last.finished, last.total, last.seconds_left, last.share) == (1, 3, 8.0, 4 / 12)
+    tracker.start("second", "lists")
+    tracker.within(0.5, "half")
+    assert heard.updates[-1].seconds_left == 6.0
+    tracker.finish(4.0)
+    tracker.start("third", "lists")
+    tracker.finish(4.0)
+    assert heard.updates[-1].share == 1.0
+
+
+def test_reused_stages_teach_the_time_but_do_not_count_as_work() -> None:
+    heard = Heard()
+    tracker = Tracker(heard, ["lists", "lists"], n_events=1)
+    tracker.start("first", "lists")
+    tracker.finish(10.0, reused=True)
+    assert (heard.updates[-1].share, heard.updates[-1].seconds_left) == (0.0, 10.0)
+
+
+def test_the_plan_counts_grids_seeds_and_refits() -> None:
+    model = ModelSpec(name="v-sknn", grid={"k": [1, 2, 3]})
+    spec = CompareSpec(dataset="shop", fingerprint="0", models=(model,), n_seeds=2)
+    kinds = planned(spec.replace(refit=True))
+    assert kinds.count("fit neighbours") == 3 + 1 + 2 + 1  # grid, second seed, refits, winner
+    assert kinds.count("lists") == 3 + 1 + 2 + 2  # select, second seed, test, test of refits
+    assert planned(spec.replace(score="validation")).count("lists") == 3 + 1
+    assert "embed" not in kinds
+
+
+def test_cost_sees_time_and_memory() -> None:
+    with measure() as idle:
+        pass
+    with measure() as busy:
+        held = np.ones(30_000_000 // 8)  # 30 MB
+        time.sleep(0.02)
+    assert held.size
+    assert busy.seconds >= 0.02 > idle.seconds
+    assert busy.peak_memory_mib - idle.peak_memory_mib > 20

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from llmseq.errors import ConfigError
+from llmseq.experiment.presets import make_spec
+from llmseq.experiment.spec import CompareSpec, ModelSpec
+from llmseq.models.catalog import MODELS
+
+if TYPE_CHECKING:
+    from llmseq.data.dataset import SessionDataset
+
+
+def spec(*names: str, **changes: Any) -> CompareSpec:
+    models = tuple(ModelSpec(name=name) for name in names or ("popularity", "v-sknn"))
+    return CompareSpec(dataset="shop", fingerprint="0", models=models, **changes)
+
+
+@pytest.mark.parametrize("preset", ["quick", "thorough"])
+def test_presets_survive_toml_and_name_every_model(shop: SessionDataset, preset: str) -> None:
+    made = make_spec(shop, Path("shop"), preset=preset)
+    assert CompareSpec.from_toml(made.to_toml()) == made
+    assert [model.name for model in made.models] == list(MODELS)
+
+
+def test_thorough_tunes_neural_models_alike(shop: SessionDataset) -> None:
+    grids = {
+        model.name: model.grid for model in make_spec(shop, Path("shop"), preset="thorough").models
+    }
+    assert grids["sasrec"] == grids["llm2sasrec"] != {}
+    assert make_spec(shop, Path("shop"), preset="thorough").n_seeds == 3
+
+
+def test_a_preset_file_gives_the_spec_of_an_earlier_run(
+    shop: SessionDataset, tmp_path: Path
+) -> None:
+    earlier = make_spec(shop, Path("other"), models=["v-sknn"], seed=5, ks=[3], encoder="tfidf")
+    (tmp_path / "spec.toml").write_text(earlier.to_toml())
+    again = make_spec(shop, Path("shop"), preset=str(tmp_path / "spec.toml"), n_seeds=2)
+    assert again == earlier.replace(dataset="shop", n_seeds=2)
+
+
+def test_settings_leave_the_grid_and_keep_their_neighbours(shop: SessionDataset) -> None:
+    made = make_spec(
+        shop,
+        Path("shop"),
+        models=["llmseqsim"],
+        encoder="tfidf",
+        settings={"llmseqsim": {"reduction": {"dim": 16}}},
+    )
+    [model] = made.models
+    assert "reduction" not in model.grid
+    assert all(config.to_dict()["reduction"]["dim"] == 16 for config in model.configs())
+    assert {config.to_dict()["reduction"]["method"] for config in model.configs()} == {"pca_whiten"}
+
+
+def test_points_of_a_grid() -> None:
+    model = ModelSpec(name="v-sknn", settings={"k": 7}, grid={"sample_size": [1, 2], "seed": [3]})
+    assert list(model.points()) == [
+        {"k": 7, "sample_size": 1, "seed": 3},
+        {"k": 7, "sample_size": 2, "seed": 3},
+    ]
+
+
+def test_without_an_encoder_only_models_without_text_take_part(shop: SessionDataset) -> None:
+    made = make_spec(shop, Path("shop"), encoder="none")
+    assert not any(model.entry.uses_text for model in made.models)
+    assert "fusion-no-text" in [model.name for model in made.models]
+
+
+def test_small_logs_get_small_batches_and_the_user_has_the_last_word(shop: SessionDataset) -> None:
+    names = ["sasrec", "llm2sasrec"]
+    made = make_spec(shop, Path("shop"), models=names, settings={"sasrec": {"batch_size": 100}})
+    assert [model.settings["batch_size"] for model in made.models] == [100, 16]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"models": ["sasrek"]}, 'unknown model "sasrek"; did you mean "sasrec"?'),
+        ({"models": ["v-sknn", "v-sknn"]}, '"v-sknn" is named twice'),
+        ({"preset": "slow"}, 'unknown preset "slow". Choose from: quick, thorough'),
+        ({"preset": "none.toml"}, "none.toml: no such preset file"),
+        ({"encoder": "minilmm"}, 'unknown encoder "minilmm"'),
+        ({"encoder": "none", "models": ["llmseqsim"]}, "llmseqsim need text vectors"),
+        ({"models": ["popularity", "fusion"]}, "fusion is made of at least two"),
+        ({"ks": [0]}, "k must be at least 1, got 0"),
+        ({"ks": [5, 5]}, "named twice"),
+        ({"primary": "ndgc@20"}, 'unknown primary metric "ndgc@20"; choose from ndcg@20'),
+        ({"primary": "ndcg@7"}, "not among k = 10, 20"),
+        ({"baseline": "popularity", "models": ["v-sknn"]}, 'baseline "popularity" is not among'),
+        ({"settings": {"v-sknn": {"kk": 3}}}, 'model v-sknn: unknown setting "kk"'),
+        ({"settings": {"nobody": {}}}, 'a setting for "nobody", which is not compared'),
+        ({"n_seeds": 0}, "n_seeds = 0"),
+        ({"refit": True, "score": "validation"}, "refit"),
+        ({"split": {"test_share": 2}}, "split.test_share = 2"),
+    ],
+)
+def test_wrong_choices_are_refused_before_anything_runs(
+    shop: SessionDataset, changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        make_spec(shop, Path("shop"), **changes)
+    assert says in str(error.value)
+
+
+def test_lists_are_long_enough_for_cut_offs_and_fusion() -> None:
+    assert spec().list_length == 100
+    assert spec(ks=(20, 300)).list_length == 300
+    long = ModelSpec(name="fusion", settings={"list_length": 150})
+    singles = (ModelSpec(name="popularity"), ModelSpec(name="v-sknn"))
+    made = CompareSpec(dataset="shop", fingerprint="0", models=(*singles, long))
+    assert made.list_length == 150
+
+
+def test_members_without_text_for_fusion_without_text() -> None:
+    made = spec("popularity", "v-sknn", "llmseqsim", "fusion-no-text", "fusion")
+    without, everything = made.hybrids
+    assert [model.name for model in made.members_of(without)] == ["popularity", "v-sknn"]
+    assert len(made.members_of(everything)) == 3
