@@ -89,8 +89,11 @@ def seen_share(held_out: HeldOut) -> float:
 
 def in_own_row(rows: Ragged, targets: Ragged) -> BoolArray:
     """Whether each target is among the items of its row, bool (n_targets,)."""
-    width = 1 + max(int(rows.items.max(initial=0)), int(targets.items.max(initial=0)))
-    return np.isin(targets.rows * width + targets.items, rows.rows * width + rows.items)
+    lengths = rows.lengths[targets.rows]
+    wanted = np.repeat(targets.items, lengths)
+    found = rows.items[rows.event_indices(targets.rows)] == wanted
+    which = np.repeat(np.arange(targets.items.size), lengths)
+    return np.bincount(which[found], minlength=targets.items.size) > 0
 
 
 def target_popularity(held_out: HeldOut, counts: CountArray) -> Mapping[str, float]:

@@ -22,8 +22,8 @@ _UNITS = (  # name, values below this, factor to microseconds
     ("Unix nanoseconds", float("inf"), 1e-3),
 )
 _PLAIN_NUMBERS = 1e8  # Unix seconds below this are of 1973 and before: rather a running number
-_WITH_ZONE = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
-_WITHOUT_ZONE = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
+_COMMON = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f")
+_RARER = (*_COMMON, "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HINT = "expected Unix seconds or milliseconds, or 2024-05-31, or 2024-05-31T13:45:00+02:00"
 
@@ -133,28 +133,38 @@ def _from_numbers(numbers: pl.Series) -> tuple[pl.Series, str]:
 
 
 def _from_text(text: pl.Series) -> pl.Series:
-    """ISO dates and datetimes, also with a space for the T and slashes for the dashes."""
-    clean = (
-        text.str.strip_chars()
-        .str.replace(r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})", "$1-$2-$3")
-        .str.replace(r"^(\d{4}-\d{1,2}-\d{1,2})[ t]\s*(\d)", "${1}T$2")
-        .str.replace(r"\s*(?:[zZ]|UTC|GMT)$", "+00:00")
+    """Read ISO dates and datetimes, also with a space for the T and slashes for the dashes."""
+    clean = text.str.strip_chars().str.strip_suffix("Z").str.replace(" ", "T", literal=True)
+    parsed = pl.Series(text.name, [None] * len(text), dtype=pl.Int64)
+    parsed = _fill(parsed, clean, _COMMON)
+    return _fill(parsed, _mended(clean), _RARER) if parsed.has_nulls() else parsed
+
+
+def _fill(parsed: pl.Series, text: pl.Series, forms: tuple[str, ...]) -> pl.Series:
+    """Read what is not parsed yet, form by form."""
+    for form in forms:
+        rest = parsed.is_null().arg_true()
+        if len(rest) == 0:
+            break
+        parsed = parsed.scatter(rest, _read_as(form, text.gather(rest)))
+    return parsed
+
+
+def _mended(text: pl.Series) -> pl.Series:
+    """Rewrite the rarer writings of dates and zones to those that ``_RARER`` reads."""
+    return (
+        text.str.replace(r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})", "$1-$2-$3")
+        .str.replace(r"\s*(?:z|UTC|GMT)$", "+00:00")
         .str.replace(r"(T.*\d)\s*([+-]\d\d):?(\d\d)$", "$1$2:$3")
         .str.replace(r"(T.*\d)([+-]\d\d)$", "$1$2:00")
     )
-    frame = pl.DataFrame({"clean": clean})
-    value = pl.col("clean")
-    readings = [value.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))]
-    readings += [
-        value.str.to_datetime(
-            form, strict=False, time_unit="us", time_zone="UTC"
-        ).dt.replace_time_zone(None)
-        for form in _WITH_ZONE
-    ]
-    readings += [
-        value.str.to_datetime(form, strict=False, time_unit="us") for form in _WITHOUT_ZONE
-    ]
-    return frame.select(pl.coalesce(readings).dt.epoch("us").alias(text.name)).to_series()
+
+
+def _read_as(form: str, text: pl.Series) -> pl.Series:
+    if form == "%Y-%m-%d":
+        return text.str.to_date(form, strict=False).cast(pl.Datetime("us")).dt.epoch("us")
+    zone = "UTC" if form.endswith("z") else None
+    return text.str.to_datetime(form, strict=False, time_unit="us", time_zone=zone).dt.epoch("us")
 
 
 def _instants(column: pl.Series) -> pl.Series:
