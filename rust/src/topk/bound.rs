@@ -18,6 +18,8 @@
 //! formulas. Where the scan might overflow, or d ≥ 2²⁰, the bound is infinite: every item survives and
 //! the canonical score alone decides.
 
+use std::cmp::Ordering;
+
 use super::canonical::from_squared_distance;
 
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
@@ -90,20 +92,21 @@ impl Bound {
     }
 }
 
+/// Whether a scanned score may belong to the floor; also true for NaN, which only a scan that
+/// overflows gives, and there the cutoff is −inf.
+pub fn reaches(scan: f32, cutoff: f32) -> bool {
+    !matches!(scan.partial_cmp(&cutoff), Some(Ordering::Less))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
 
-    #[test]
-    fn a_cutoff_keeps_what_reaches_the_floor() {
-        for euclidean in [false, true] {
-            let bound = Bound::new(384, euclidean);
-            for scan in [-3.0, -1e-3, -1e-30, 0.0] {
-                let floor = bound.lower(scan, (1.0, 2.0));
-                assert!(bound.cutoff(floor, (1.0, 2.0)) <= scan);
-            }
-        }
-    }
+    use super::*;
+    use crate::lists::Scored;
+    use crate::matrix::Matrix;
+    use crate::topk::canonical::{Similarity, norm};
+    use crate::topk::panels::{Panels, Tile};
 
     #[test]
     fn nothing_is_cut_where_the_scan_may_overflow() {
@@ -112,5 +115,46 @@ mod tests {
         assert_eq!(bound.cutoff(1.0, (1e30, 1e30)), f32::NEG_INFINITY);
         let wide = Bound::new(LARGEST_DIM, false);
         assert_eq!(wide.cutoff(1.0, (1.0, 1.0)), f32::NEG_INFINITY);
+    }
+
+    /// A row of one size: random values, or the same one again and again, whose errors add up.
+    fn row(dim: usize) -> impl Strategy<Value = Vec<f32>> {
+        let scale = prop::sample::select(vec![1e-23, 1e-10, 1e-4, 1.0, 1e3, 1e19, 1e38]);
+        let values = prop_oneof![
+            prop::collection::vec(-1.0_f32..1.0, dim),
+            (0.1_f32..1.0).prop_map(move |value| vec![value; dim]),
+        ];
+        (values, scale).prop_map(|(mut values, scale)| {
+            for value in &mut values {
+                *value *= scale;
+            }
+            values
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+        #[test]
+        fn the_canonical_score_lies_within(
+            (query, item) in (1_usize..300).prop_flat_map(|dim| (row(dim), row(dim))),
+            nearby in any::<bool>(),
+            similarity in prop::sample::select(vec![Similarity::Dot, Similarity::Euclidean]),
+        ) {
+            let dim = query.len();
+            let shifted: Vec<f32> = query.iter().zip(&item).map(|(q, e)| q + e * 1e-6).collect();
+            let item = if nearby { shifted } else { item };
+            prop_assume!(item.iter().all(|value| value.is_finite()));
+            let euclidean = similarity == Similarity::Euclidean;
+            let panels = Panels::new(Matrix::new(&item, 1, dim, "item").unwrap());
+            let tile = Tile::new(Matrix::new(&query, 1, dim, "query").unwrap(), 0);
+            let scan = panels.scores(0, &tile, euclidean)[0][0];
+            let canonical = f64::from(Scored::new(0, similarity.score(&query, &item)).score);
+            let (bound, norms) = (Bound::new(dim, euclidean), (norm(&query), panels.norm(0)));
+            prop_assert!(bound.lower(scan, norms) <= canonical);
+            // An item whose own canonical score is the floor must survive.
+            let cutoff = bound.cutoff(canonical, norms);
+            prop_assert!(reaches(scan, cutoff), "scan {scan}, cutoff {cutoff}, canonical {canonical}");
+        }
     }
 }

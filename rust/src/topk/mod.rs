@@ -125,6 +125,7 @@ impl ItemIndex {
                 self.scan(queries, rows.clone(), k, allowed, survivors, stop)?;
                 let places = items.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k));
                 for ((row, survivors), (items, scores)) in rows.zip(survivors).zip(places) {
+                    stop.check()?;
                     let scored = survivors.items().map(|item| {
                         let score = self
                             .similarity

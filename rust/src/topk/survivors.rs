@@ -1,6 +1,6 @@
 //! What the scan leaves of one query: the items that may still belong to its list.
 
-use super::bound::Bound;
+use super::bound::{Bound, reaches};
 use super::panels::{LANES, Panels};
 
 /// Items of one query that the bound has not ruled out.
@@ -89,9 +89,4 @@ impl Survivors {
         self.found
             .retain(|&(score, item)| reaches(score, bound.cutoff(floor, norms(item))));
     }
-}
-
-/// Also true for NaN, which only stands where the cutoff is −inf.
-fn reaches(score: f32, cutoff: f32) -> bool {
-    !matches!(score.partial_cmp(&cutoff), Some(std::cmp::Ordering::Less))
 }
