@@ -9,7 +9,6 @@ import click
 
 from llmseq.cli import options
 from llmseq.cli.console import duration, progress, say
-from llmseq.errors import ConfigError
 
 _PATH = click.Path(path_type=Path)
 
@@ -53,13 +52,9 @@ def command(
 ) -> None:
     """Fit one model on the dataset folder DATASET and save it, ready for llmseq recommend."""
     from llmseq.experiment.single import fit_model
+    from llmseq.models.persistence import check_writable
 
-    if (
-        out.exists()
-        and not (out / "manifest.json").exists()
-        and (out.is_file() or any(out.iterdir()))
-    ):
-        raise ConfigError(f"{out}: is there and holds no model; choose another --out")
+    check_writable(out)
     started = time.monotonic()
     with progress(model) as update:
         made = fit_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,6 +97,8 @@ def _save(path: Path, bench: Bench, contender: Contender, contenders: Sequence[C
         "seed": bench.spec.seed,
         "stages": stages,
     }
+    if path.exists():  # of another fit, or damaged
+        shutil.rmtree(path)
     model = _load(contender, by_name)
     SavedModel(model, bench.dataset.catalogue, provenance).save(path)
 

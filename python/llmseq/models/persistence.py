@@ -70,6 +70,7 @@ def write_model(
 
     import llmseq
 
+    check_writable(path)
     with atomic_folder(path) as folder:
         write_json(folder / "config.json", config.to_dict())
         save_file(
@@ -92,6 +93,26 @@ def write_model(
                 },
             },
         )
+
+
+def check_writable(path: Path) -> None:
+    """Refuse to replace what is no saved model.
+
+    Raises
+    ------
+    ArtifactError
+        If there is a file, or a folder that holds something else.
+    """
+    if path.is_file():
+        raise ArtifactError(f"{path}: is a file; choose another folder for the model")
+    if path.is_dir() and any(path.iterdir()):
+        try:
+            read_manifest(path)
+        except ArtifactError:
+            raise ArtifactError(
+                f"{path}: is there and holds no model of this version; choose another folder, or "
+                "remove it"
+            ) from None
 
 
 def read_model(
@@ -272,6 +293,7 @@ class SavedModel:
 
     def save(self, path: Path) -> None:
         """Write the model and its catalogue as one folder."""
+        check_writable(path)
         with atomic_folder(path) as folder:
             self.recommender.save(folder)
             self.catalogue.table.write_parquet(folder / "catalogue.parquet")
