@@ -71,10 +71,13 @@ def test_without_an_encoder_only_models_without_text_take_part(shop: SessionData
     assert "fusion-no-text" in [model.name for model in made.models]
 
 
-def test_small_logs_get_small_batches_and_the_user_has_the_last_word(shop: SessionDataset) -> None:
+def test_small_logs_get_more_steps_and_the_user_has_the_last_word(shop: SessionDataset) -> None:
     names = ["sasrec", "llm2sasrec"]
     made = make_spec(shop, Path("shop"), models=names, settings={"sasrec": {"batch_size": 100}})
-    assert [model.settings["batch_size"] for model in made.models] == [100, 16]
+    first, second = (model.settings for model in made.models)
+    assert (first["batch_size"], second["batch_size"]) == (100, 16)
+    assert first["patience"] == second["patience"] > 4
+    assert first["n_epochs"] == second["n_epochs"] > 30
 
 
 @pytest.mark.parametrize(

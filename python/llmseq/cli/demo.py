@@ -11,8 +11,8 @@ from llmseq.cli.console import note, say
 from llmseq.cli.run_view import RunView, show_run
 from llmseq.errors import ConfigError
 
-_SESSIONS = 4000
-_NEURAL = {"embedding_dim": 64, "n_epochs": 20}  # small, as the shop is
+_SESSIONS = 3000
+_NEURAL = {"embedding_dim": 64, "learning_rate": 3e-3, "n_epochs": 20}  # quick
 
 
 @click.command()

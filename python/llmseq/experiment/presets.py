@@ -26,9 +26,11 @@ NEURAL_GRID: Mapping[str, tuple[Any, ...]] = {
 """What `thorough` tries for every neural model alike."""
 
 
-STEPS_AN_EPOCH = 50
+STEPS_AN_EPOCH = 64
+STEPS_IN_ALL = 3000
+STEPS_WITHOUT_GAIN = 800
 SMALLEST_BATCH = 16
-"""Neural models get batches so small that an epoch has about so many steps, within limits."""
+"""What neural models get of steps on a log too small for their usual batch (Beauty: 256)."""
 
 
 def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def make_spec(
     values.update(given, split=split)
     values["models"] = _with_settings(values["models"], settings or {})
     if preset in PRESETS:
-        values["models"] = _with_small_batches(values["models"], len(dataset.sessions))
+        values["models"] = _fit_for_small_logs(values["models"], len(dataset.sessions))
     values.update(dataset=str(path), fingerprint=dataset.fingerprint())
     return CompareSpec.make(values, what="comparison")
 
@@ -150,21 +152,34 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
 
-def _with_small_batches(models: Sequence[dict[str, Any]], n_sessions: int) -> list[dict[str, Any]]:
-    """Give neural models batches that a small log fills often enough, all models the same.
+def _fit_for_small_logs(models: Sequence[dict[str, Any]], n_sessions: int) -> list[dict[str, Any]]:
+    """Give neural models small batches and more patience where the log is small, all the same.
 
-    Their usual batch would leave a log of a thousand sessions four steps an epoch.
+    Usual settings would leave a log of a thousand sessions three steps an epoch. Models without
+    text then stay at the level of popularity for hundreds of steps before they begin to learn;
+    stopped there, they would make any text look good.
     """
-    batch_size = 2 ** math.floor(math.log2(max(n_sessions / STEPS_AN_EPOCH, 1)))
-    batch_size = max(batch_size, SMALLEST_BATCH)
+    batch_size = max(
+        2 ** math.floor(math.log2(max(n_sessions / STEPS_AN_EPOCH, 1))), SMALLEST_BATCH
+    )
+    steps = 0.7 * n_sessions / batch_size  # about this share of the sessions is left to fit
+    small = {
+        "batch_size": batch_size,
+        "patience": math.ceil(STEPS_WITHOUT_GAIN / steps),
+        "n_epochs": math.ceil(STEPS_IN_ALL / steps),
+    }
     changed = []
     for model in models:
         entry, own = MODELS[model["name"]], model.get("settings", {})
-        tuned = "batch_size" in own or "batch_size" in model.get("grid", {})
-        if entry.family == "sequential" and not tuned:
-            usual = entry.make_config(what=model["name"]).to_dict().get("batch_size", 0)
-            if batch_size < usual:
-                model = {**model, "settings": {**own, "batch_size": batch_size}}
+        if entry.family == "sequential":
+            usual = entry.make_config(what=model["name"]).to_dict()
+            if batch_size < usual["batch_size"]:
+                wanted = {
+                    **{key: max(value, usual[key]) for key, value in small.items()},
+                    "batch_size": batch_size,
+                }
+                free = {key: v for key, v in wanted.items() if key not in model.get("grid", {})}
+                model = {**model, "settings": {**free, **own}}
         changed.append(model)
     return changed
 
