@@ -28,6 +28,7 @@ def test_the_text_model_differs_from_the_plain_one_in_its_table():
         ({"n_heads": 3}, "n_heads = 3: .*divide embedding_dim .128."),
         ({"max_length": 0}, "max_length = 0"),
         ({"dropout": 1.0}, "dropout = 1.0"),
+        ({"input_scale": 0}, "input_scale = 0"),
         ({"learning_rate": 0}, "learning_rate = 0"),
         ({"item_table": "magic"}, "item_table = 'magic'"),
         ({"reduction": {"method": "pca", "dim": 64}}, r"embedding_dim = 128: .*reduction.dim \(64"),

@@ -35,7 +35,7 @@ def reference(net, items):
     """Read one session by the formulas, head by head and event by event."""
     n = len(items)
     ages = torch.arange(n - 1, -1, -1)
-    x = item_vectors()[torch.tensor(items)] + net.positions[ages]
+    x = item_vectors()[torch.tensor(items)] * math.sqrt(DIM) + net.positions[ages]
     for block in net.blocks:
         normed = block.query_norm(x)
         query = block.query(normed)
@@ -92,6 +92,15 @@ def test_positions_count_from_the_newest_event(tiny):
     with torch.no_grad():
         net.positions[2:] += 1.0  # ages that neither session has
     torch.testing.assert_close(read(net, [[4, 5]]), read(network(tiny), [[4, 5]]))
+
+
+def test_the_input_scale_is_the_root_of_the_width_unless_set(tiny):
+    rows, plain = [[1, 2, 3]], item_vectors()
+    unscaled = network(tiny.replace(input_scale=1.0))
+    torch.testing.assert_close(
+        read(network(tiny), rows, plain), read(unscaled, rows, plain * math.sqrt(DIM))
+    )
+    assert not torch.allclose(read(network(tiny), rows), read(unscaled, rows))
 
 
 def test_nothing_to_read_gives_nothing(tiny):

@@ -27,6 +27,9 @@ class SequentialConfig(Config):
     table_scale
         Factor of the table's first values: of Xavier-normal rows, or of the text vectors, which
         the default reduction makes unit rows. Text against random is also a matter of scale.
+    input_scale
+        Factor of an item's vector where the network reads it; None: √D, as SASRec's authors do.
+        Without it, small random rows drown beside the positions and training starts slowly.
     embedding_dim
         D, the width of the table and of the network.
     n_blocks, n_heads
@@ -50,6 +53,7 @@ class SequentialConfig(Config):
     embedding: str | None = None
     reduction: ReductionConfig = ReductionConfig(method="pca_whiten")
     table_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    input_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     embedding_dim: int = Field(default=128, ge=1)
     n_blocks: int = Field(default=2, ge=1)
     n_heads: int = Field(default=2, ge=1)

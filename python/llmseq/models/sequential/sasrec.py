@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,6 +36,7 @@ class SASRec(nn.Module):
 
     def __init__(self, dim: int, config: SequentialConfig, generator: torch.Generator) -> None:
         super().__init__()
+        self.input_scale = config.input_scale or math.sqrt(dim)
         self.dropout = Dropout(config.dropout, generator)
         self.positions = nn.Parameter(torch.empty(config.max_length, dim))
         self.blocks = nn.ModuleList(
@@ -64,7 +66,7 @@ class SASRec(nn.Module):
             Its dot product with an item's vector scores that item as the next one.
         """
         x: Tensor = functional.embedding(batch.items, vectors)  # M, D
-        x = self.dropout(x + functional.embedding(batch.ages, self.positions))
+        x = self.dropout(x * self.input_scale + functional.embedding(batch.ages, self.positions))
         band = Band.of(batch, dtype=x.dtype)
         for block in self.blocks:
             x = block(x, band)
