@@ -131,7 +131,8 @@ MODELS.register(
         uses_text=True,
         recommender="llmseq.models.sequential.recommender:SequentialRecommender",
         config="llmseq.models.sequential.config:SequentialConfig",
-        preset={"item_table": "llm_init"},
+        # Unit rows are long enough for the network to read: √D is for small random ones.
+        preset={"item_table": "llm_init", "input_scale": 1.0, "dropout": 0.5},
     ),
 )
 MODELS.register(
