@@ -6,7 +6,8 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 SHARED_DATA ?= ../shared/data
 RUST := $(shell find rust benches -name '*.rs' 2>/dev/null) Cargo.toml Cargo.lock
-PYTEST := $(BIN)/pytest
+PYTEST := $(BIN)/pytest -p no:benchmark
+PARALLEL := --numprocesses 2 --dist loadscope
 
 export LLMSEQ_SHARED_DATA := $(abspath $(SHARED_DATA))
 export HF_HUB_OFFLINE := 1
@@ -55,10 +56,10 @@ test-rust: ## the core alone, without Python
 	cargo test --quiet
 
 test-python: build ## every Python test but the full ones
-	$(PYTEST) -m "not full" tests
+	$(PYTEST) $(PARALLEL) -m "not full" tests
 
 test-fast: build ## leaves out what takes seconds
-	$(PYTEST) -m "not full and not slow and not realdata" tests
+	$(PYTEST) $(PARALLEL) -m "not full and not slow and not realdata" tests
 
 test-real: build ## real data in full: the figures of the README
 	$(PYTEST) -m "full" tests

@@ -8,12 +8,30 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llmseq.data.synthetic import make_shop
+# One thread a test process: tests are many and small, and two of them run at once.
+os.environ.setdefault("LLMSEQ_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from llmseq.data.synthetic import make_shop  # after the environment: torch reads it once
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llmseq.data.dataset import SessionDataset
 
 _REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache of text vectors out of the tests, and the tests out of it."""
+    before = os.environ.get("LLMSEQ_CACHE")
+    os.environ["LLMSEQ_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["LLMSEQ_CACHE"]
+    else:
+        os.environ["LLMSEQ_CACHE"] = before
 
 
 @pytest.fixture(scope="session")
