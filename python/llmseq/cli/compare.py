@@ -42,7 +42,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--score",
     type=click.Choice(["test", "validation"]),
-    help="validation never touches the test part: for development. [default: test]",
+    help="validation never scores the test part: for development. [default: test]",
 )
 @click.option(
     "--seen",

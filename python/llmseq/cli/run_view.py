@@ -86,6 +86,7 @@ def show_run(run: Run) -> None:
     cut_off = primary.split("@")[1]
     others = [f"ndcg@{cut_off}", f"hr@{cut_off}", f"coverage@{cut_off}"]
     others = [name for name in others if name != primary]
+    refitted = ["refit"] if any(model.refit for model in board.models) else []
 
     def row(place: int, model: ModelResult) -> list[object]:
         low, high = model.interval[primary]
@@ -100,17 +101,22 @@ def show_run(run: Run) -> None:
             "baseline" if versus is None else f"{versus.absolute:+.4f} {mark(versus)}",
             None if versus is None else f"{versus.p_holm:.4f}",
             None if fit_s is None else duration(fit_s),
+            *([figure(model.refit.get(primary))] if refitted else []),
         ]
 
     show_table(
-        ["#", "model", "text", primary, "95 % interval", *others, "gain", "p", "fit"],
+        ["#", "model", "text", primary, "95 % interval", *others, "gain", "p", "fit", *refitted],
         [row(place, model) for place, model in enumerate(board.models, start=1)],
         title=f"{board.dataset['name']}, scored on {board.protocol.scored_on}, "
         f"{board.protocol.n_sessions:,} sessions",
         left=["model", "text"],
     )
+    say("")
     say(run.verdict.sentence)
     say("")
+    n_scorings = board.dataset.get("test_scorings", 0)
+    if board.protocol.scored_on == "test" and n_scorings > 1:
+        say(f"test    scored {n_scorings} times so far: the more often, the less it foretells")
     winner = board[run.verdict.winner]
     if run.has_winner:
         path = run.folder / "models" / "winner"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llmseq.core.threads import VARIABLE as THREADS_VARIABLE
 from llmseq.data.folder import read_dataset, record_test_scoring, test_scorings
-from llmseq.data.split import SplitConfig, split_dataset
+from llmseq.data.split import Split, SplitConfig, split_dataset
 from llmseq.errors import ArtifactError, MissingExtraError
 from llmseq.experiment.artifacts import RunFolder
 from llmseq.experiment.bench import Bench
@@ -147,7 +147,7 @@ def compare(
         Where text vectors come from, a file of ids for vectors without them, and the texts if not
         the dataset's own; encoder "none" leaves text out.
     score
-        "validation" never touches the test part: for development.
+        "validation" never makes or scores lists for the test part: for development.
     settings
         For each model name, settings that differ: ``{"sasrec": {"dropout": 0.5}}``.
     observer
@@ -197,11 +197,15 @@ def compare(
         n_threads=n_threads,
         device=device,
     )
+    _check_extras(spec)
+    parts = split_dataset(data, spec.split)
     with run.lock(), _threads(spec.n_threads):
-        return run_spec(spec, data, run, observer or Silent())
+        return run_spec(spec, data, parts, run, observer or Silent())
 
 
-def run_spec(spec: CompareSpec, dataset: SessionDataset, run: RunFolder, observer: Observer) -> Run:
+def run_spec(
+    spec: CompareSpec, dataset: SessionDataset, split: Split, run: RunFolder, observer: Observer
+) -> Run:
     """Do everything that a spec asks for, in a folder that this process has locked."""
     run.open(spec)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
@@ -209,8 +213,6 @@ def run_spec(spec: CompareSpec, dataset: SessionDataset, run: RunFolder, observe
     tracker = Tracker(observer, planned(spec), n_events=dataset.sessions.n_events)
     store = StageStore(run, tracker)
     notes = Notes(run, observer)
-    _check_extras(spec)
-    split = split_dataset(dataset, spec.split)
     notes.add(about_split(spec, split))
     embeddings = embed_texts(spec, dataset, store, tracker)
     notes.add(about_vectors(embeddings))
@@ -230,7 +232,15 @@ def run_spec(spec: CompareSpec, dataset: SessionDataset, run: RunFolder, observe
         scored = lists_of_test(bench, contenders)
         refitted = lists_of_test(bench, again)
     tracker.start("metrics, intervals and tests", "score")
-    scores = score_all(bench, contenders, select, scored, refitted=refitted, command=command)
+    scores = score_all(
+        bench,
+        contenders,
+        select,
+        scored,
+        refitted=refitted,
+        test_scorings=n_scorings,
+        command=command,
+    )
     board = scores.board
     write_text(run.leaderboard, board.to_json())
     write_text(run.path / "leaderboard.csv", board.to_csv())

@@ -66,6 +66,7 @@ def score_all(
     scored: Mapping[str, Lists],
     *,
     refitted: Mapping[str, Lists] | None = None,
+    test_scorings: int = 0,
     command: str = "",
 ) -> Scores:
     """Make the leaderboard.
@@ -76,6 +77,8 @@ def score_all(
         Every contender's lists for the select part and for the part that the leaderboard is of.
     refitted
         Lists for test of models fitted again on all of train.
+    test_scorings
+        How often the test part was scored so far.
     command
         What started the run.
     """
@@ -127,7 +130,13 @@ def score_all(
         scored_on=spec.score,
         n_sessions=len(bench.held_out(part)),
     )
-    board = Leaderboard(_dataset(bench), protocol, environment(spec, command), verdict, compared)
+    board = Leaderboard(
+        {**_dataset(bench), "test_scorings": test_scorings},
+        protocol,
+        environment(spec, command),
+        verdict,
+        compared,
+    )
     return Scores(evaluations, board)
 
 

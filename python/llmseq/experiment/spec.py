@@ -74,7 +74,7 @@ class CompareSpec(Config):
     seed, n_seeds
         Fits use the seeds ``seed``, ``seed + 1``, …; choices are made with the first.
     score
-        "validation" scores the select part and never touches the test part.
+        "validation" scores the select part and makes no list for the test part.
     seen
         "exclude" leaves the items of the prompt out of every list.
     refit
