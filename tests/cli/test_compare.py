@@ -150,8 +150,13 @@ def test_a_damaged_run_cannot_be_reported(llmseq: Callable[..., Result], tmp_pat
 def test_values_of_settings() -> None:
     pairs = ["a=1", "b=0.5", "c=true", "d=[1, 2]", "e.f=pca", 'e.g="x y"', "h=1e-3", "i="]
     assert options.settings(pairs, example="a=1") == {
-        "a": 1, "b": 0.5, "c": True, "d": [1, 2], "e": {"f": "pca", "g": "x y"},
-        "h": 0.001, "i": "",
+        "a": 1,
+        "b": 0.5,
+        "c": True,
+        "d": [1, 2],
+        "e": {"f": "pca", "g": "x y"},
+        "h": 0.001,
+        "i": "",
     }
 
 
