@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from llmseq.types import BoolArray
 
 NDCG_AT = 20
+MOST_MEMBERS = 8
 
 
 class FusionConfig(Config):
@@ -94,7 +96,10 @@ def choose_members(
     *,
     k: int = NDCG_AT,
 ) -> tuple[str, ...]:
-    """Choose which models to fuse: the best one, then whichever raises NDCG most, while it rises.
+    """Choose which models to fuse: the combination with the highest NDCG of all that there are.
+
+    Adding one model at a time would miss two that help only together. Of more than eight models
+    the eight best by themselves are combined.
 
     Parameters
     ----------
@@ -106,23 +111,20 @@ def choose_members(
     Returns
     -------
     tuple of str
-        Names in the order in which they were chosen; equal gains: the one given first.
+        Names in the order given; of equal combinations the smallest, then the first. A single
+        model where fusing does not help.
     """
     if not lists:
         raise ConfigError("a fusion needs at least one model to choose from")
-    chosen: tuple[str, ...] = ()
-    best = -np.inf
-    while len(chosen) < len(lists):
-        figures = {
-            name: _ndcg(lists, (*chosen, name), held_out, config, k)
-            for name in lists
-            if name not in chosen
-        }
-        name = max(figures, key=figures.__getitem__)  # the first of equals
-        if figures[name] <= best:
-            break
-        chosen, best = (*chosen, name), figures[name]
-    return chosen
+    figures: dict[tuple[str, ...], float] = {
+        (name,): _ndcg(lists, (name,), held_out, config, k) for name in lists
+    }
+    best_alone = sorted(figures, key=figures.__getitem__, reverse=True)[:MOST_MEMBERS]
+    names = [name for name in lists if (name,) in best_alone]
+    for size in range(2, len(names) + 1):
+        for members in combinations(names, size):
+            figures[members] = _ndcg(lists, members, held_out, config, k)
+    return max(figures, key=figures.__getitem__)  # the first of equals
 
 
 def _ndcg(
