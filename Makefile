@@ -11,7 +11,7 @@ PARALLEL := --numprocesses 2 --dist loadscope
 
 export LLMSEQ_SHARED_DATA := $(abspath $(SHARED_DATA))
 export HF_HUB_OFFLINE := 1
-export UV_LINK_MODE ?= hardlink
+export UV_SYSTEM_CERTS ?= 1
 
 .PHONY: help demo test build fmt lint typecheck test-rust test-python test-fast test-real doctest bench constraints clean
 
