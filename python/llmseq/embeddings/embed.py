@@ -84,6 +84,7 @@ def embed_catalogue(
     Examples
     --------
     >>> import polars as pl, tempfile
+    >>> from pathlib import Path
     >>> from llmseq.data.catalogue import Catalogue
     >>> titles = ["red soap", "red balm", "blue balm"]
     >>> table = pl.DataFrame({"item_id": ["a", "b", "c"], "title": titles, "text": titles})
