@@ -1,8 +1,7 @@
 from __future__ import annotations
 
+import mmap
 import time
-
-import numpy as np
 
 from llmseq.experiment.cost import measure
 from llmseq.experiment.progress import PRIOR_EVENTS, PRIORS, Tracker, Update, planned
@@ -59,8 +58,9 @@ def test_cost_sees_time_and_memory() -> None:
     with measure() as idle:
         pass
     with measure() as busy:
-        held = np.ones(30_000_000 // 8)  # 30 MB
+        held = mmap.mmap(-1, 30_000_000)  # fresh pages, not room that the process freed before
+        held.write(b"x" * len(held))
         time.sleep(0.02)
-    assert held.size
+    held.close()
     assert busy.seconds >= 0.02 > idle.seconds
     assert busy.peak_memory_mib - idle.peak_memory_mib > 20
