@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from llmseq import _core
 from llmseq.core import arrays
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from llmseq.types import FloatMatrix
 
-POOLINGS = (
+Pooling = Literal[
     "last",
     "mean",
     "constant_linear",
@@ -23,7 +23,9 @@ POOLINGS = (
     "log",
     "harmonic",
     "harmonic_squared",
-)
+]
+
+POOLINGS: tuple[str, ...] = get_args(Pooling)
 """Names that ``pool_sessions`` knows."""
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from llmseq.config import Config
 from llmseq.core import ItemIndex, pool_sessions
+from llmseq.core.pooling import Pooling
 from llmseq.embeddings.matrix import ItemEmbeddings, unit_rows
 from llmseq.embeddings.reduce import ReductionConfig, reduce_embeddings
 from llmseq.models.persistence import read_model, write_model
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.types import BoolArray, CountArray, FloatMatrix, FloatVector, Ragged
-
-Pooling = Literal[
-    "last",
-    "mean",
-    "constant_linear",
-    "scaling_linear",
-    "scaling_quadratic",
-    "scaling_cubic",
-    "log",
-    "harmonic",
-    "harmonic_squared",
-]
 
 
 class SeqSimConfig(Config):
