@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from llmseq.errors import InvalidDataError, ShapeError
-from llmseq.models.sequential.batches import PackedBatch, TrainingWindows
+from llmseq.errors import ShapeError
+from llmseq.models.sequential.batches import PackedBatch
 from llmseq.types import Ragged
 
 
@@ -27,25 +28,11 @@ def test_targets_must_be_there_for_training():
         _ = PackedBatch.pack(Ragged.from_lists([[1]])).wanted
 
 
-def test_windows_keep_the_newest_events_and_the_item_after_each():
-    windows = TrainingWindows(Ragged.from_lists([[0, 1, 2, 3, 4], [9], [7, 8]]), max_length=2)
-    assert (len(windows), windows.n_targets) == (2, 3)
-    (batch,) = windows.batches(10, torch.Generator().manual_seed(0))
-    pairs = sorted(zip(batch.items.tolist(), batch.wanted.tolist(), strict=True))
-    assert pairs == [(2, 3), (3, 4), (7, 8)]
-
-
-def test_an_epoch_meets_every_session_once_in_a_new_order():
-    windows = TrainingWindows(Ragged.from_lists([[i, i + 1] for i in range(50)]), max_length=5)
-    generator = torch.Generator().manual_seed(1)
-    epochs = [
-        [item for batch in windows.batches(8, generator) for item in batch.items.tolist()]
-        for _ in range(2)
-    ]
-    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(50))
-    assert epochs[0] != epochs[1]
-
-
-def test_sessions_that_teach_nothing_are_an_error():
-    with pytest.raises(InvalidDataError, match="none of the 2 training sessions has two events"):
-        TrainingWindows(Ragged.from_lists([[1], [2]]), max_length=5)
+def test_only_the_asked_events_answer():
+    hidden = torch.arange(8.0).view(4, 2)
+    rows = Ragged.from_lists([[5, 6], [7, 8]])
+    every = PackedBatch.pack(rows)
+    some = PackedBatch.pack(rows, targets=np.array([9, 9]), asked=np.array([0, 3]))
+    assert torch.equal(every.answers(hidden), hidden)
+    assert some.answers(hidden).tolist() == [[0, 1], [6, 7]]
+    assert some.wanted.tolist() == [9, 9]

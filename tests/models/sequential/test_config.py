@@ -7,17 +7,22 @@ import pytest
 
 from llmseq.errors import ConfigError
 from llmseq.models.catalog import MODELS
-from llmseq.models.sequential.config import SequentialConfig
+from llmseq.models.sequential.config import SASRecConfig
+
+NETWORKS = ("sasrec", "bert4rec", "gru4rec")
 
 
-@pytest.mark.parametrize("name", ["sasrec", "llm2sasrec"])
+@pytest.mark.parametrize("name", [*NETWORKS, *(f"llm2{name}" for name in NETWORKS)])
 def test_presets_survive_toml(name):
     config = MODELS[name].make_config(what=name)
-    assert SequentialConfig.from_toml(config.to_toml()) == config
+    assert type(config).from_toml(config.to_toml()) == config
 
 
-def test_the_text_model_differs_from_the_plain_one_in_its_table():
-    plain, text = (MODELS[name].make_config(what=name) for name in ("sasrec", "llm2sasrec"))
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_text_model_differs_from_the_plain_one_in_its_table(network):
+    names = (network, f"llm2{network}")
+    plain, text = (MODELS[name].make_config(what=name) for name in names)
+    assert type(plain) is type(text)
     assert (plain.item_table, text.item_table) == ("random", "llm_init")
     assert plain.embedding_dim == text.embedding_dim
 
@@ -25,19 +30,32 @@ def test_the_text_model_differs_from_the_plain_one_in_its_table():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"n_heads": 3}, "n_heads = 3: .*divide embedding_dim .128."),
+        ({"n_heads": 3, "embedding_dim": 128}, "n_heads = 3: .*divide embedding_dim .128."),
         ({"max_length": 0}, "max_length = 0"),
         ({"dropout": 1.0}, "dropout = 1.0"),
         ({"input_scale": 0}, "input_scale = 0"),
         ({"learning_rate": 0}, "learning_rate = 0"),
         ({"item_table": "magic"}, "item_table = 'magic'"),
-        ({"reduction": {"method": "pca", "dim": 64}}, r"embedding_dim = 128: .*reduction.dim \(64"),
+        (
+            {"reduction": {"method": "pca", "dim": 64}, "embedding_dim": 128},
+            r"embedding_dim = 128: .*reduction.dim \(64",
+        ),
+        (
+            {"item_table": "null_space", "identity_dim": 16, "embedding_dim": 16},
+            r"embedding_dim = 16: .*above identity_dim \(16\)",
+        ),
+        ({"identity_dim": 4}, "identity_dim = 4: .*random table has no text"),
+        ({"objective": "hinge"}, "objective = 'hinge'"),
+        ({"n_negatives": 0}, "n_negatives = 0"),
+        ({"calibration": 1.5}, "calibration = 1.5"),
+        ({"clip_norm": 0}, "clip_norm = 0"),
+        ({"max_delta": -1}, "max_delta = -1"),
         ({"widht": 3}, 'unknown setting "widht"'),
     ],
 )
 def test_wrong_settings_are_named(settings, says):
     with pytest.raises(ConfigError, match=says):
-        SequentialConfig.make(settings, what="sasrec")
+        SASRecConfig.make(settings, what="sasrec")
 
 
 def test_settings_do_not_import_torch():

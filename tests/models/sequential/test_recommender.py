@@ -18,29 +18,22 @@ from llmseq.storage import file_fingerprint, read_json, write_json
 from llmseq.testing.worlds import log_of
 
 
-@pytest.fixture
-def text():
-    """Text vectors of 14 items: the circle's 12 and two that no session has."""
-    return {"text": ItemEmbeddings(np.random.default_rng(1).normal(size=(14, 20)))}
-
-
-@pytest.fixture
-def cold_circle(circle):
-    """The circle with two items in its catalogue that no session has."""
-    return log_of([row.tolist() for row in map(circle.sessions.__getitem__, range(64))], 14)
-
-
 def fit(config, train, *, seed=0, **more):
     return SequentialRecommender(config).fit(train, rng=np.random.default_rng(seed), **more)
+
+
+def of_text(config, **changes):
+    """The same with a table made of text, as wide as the text allows."""
+    return config.replace(item_table="llm_init", embedding_dim=None, **changes)
 
 
 def prompts(*rows):
     return Sessions.from_lists(rows)
 
 
-@pytest.mark.parametrize("item_table", ["random", "llm_init"])
-def test_finds_what_follows(tiny, cold_circle, text, item_table):
-    config = tiny.replace(item_table=item_table, n_epochs=15)
+@pytest.mark.parametrize("plain", [True, False], ids=["random", "llm_init"])
+def test_finds_what_follows(tiny, cold_circle, text, plain):
+    config = tiny.replace(n_epochs=15) if plain else of_text(tiny, n_epochs=15)
     model = fit(config, cold_circle, embeddings=text)
     lists = model.recommend(prompts([0, 1, 2], [5], [9, 10, 11]), 3)
     assert lists.items[:, 0].tolist() == [3, 6, 0]
@@ -81,7 +74,7 @@ def test_a_prompt_that_says_nothing_gets_nothing(tiny, cold_circle):
 
 
 def test_text_speaks_for_items_that_training_never_saw(tiny, cold_circle, text):
-    model = fit(tiny.replace(item_table="llm_init"), cold_circle, embeddings=text)
+    model = fit(of_text(tiny), cold_circle, embeddings=text)
     cold = np.arange(14) >= 12
     lists = model.recommend(prompts([3], [13]), 2, candidates=cold)
     assert sorted(lists.items[0]) == [12, 13]
@@ -91,23 +84,27 @@ def test_text_speaks_for_items_that_training_never_saw(tiny, cold_circle, text):
 
 
 def test_the_table_starts_from_the_text(tiny, circle, cold_circle, text, tmp_path):
-    config = tiny.replace(item_table="llm_init", learning_rate=1e-12, n_epochs=1, table_scale=2.0)
+    config = of_text(tiny, learning_rate=1e-12, n_epochs=1, table_scale=2.0)
     fit(config, cold_circle, embeddings=text).save(tmp_path / "model")
-    table = load_file(tmp_path / "model" / "weights.safetensors")["item_vectors"]
-    assert table.shape == (14, 10)  # 12 centred vectors span 11, which two heads cannot share
+    arrays = load_file(tmp_path / "model" / "weights.safetensors")
+    table, unseen = arrays["weights.table.rows"], arrays["unseen_text"]
+    assert table.shape == (12, 10)  # 12 centred vectors span 11, which two heads cannot share
+    assert unseen.shape == (2, 10)
     np.testing.assert_allclose(np.linalg.norm(table, axis=1), 2.0, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(unseen, axis=1), 1.0, rtol=1e-5)
 
 
 def test_vectors_that_span_too_little_narrow_the_network_and_say_so(tiny, cold_circle, text):
-    model = fit(tiny.replace(item_table="llm_init", n_epochs=1), cold_circle, embeddings=text)
+    model = fit(of_text(tiny, n_epochs=1), cold_circle, embeddings=text)
     assert model.summary.notes == (
-        "embedding_dim is 10 instead of 16: the text vectors span no more that the heads can share",
+        "embedding_dim is 10 instead of 128: the text vectors span no more that "
+        "the heads can share",
     )
 
 
 def test_the_embedding_is_chosen_by_name(tiny, cold_circle, text):
     both = {**text, "other": ItemEmbeddings(np.ones((3, 4)))}
-    config = tiny.replace(item_table="llm_init", n_epochs=1)
+    config = of_text(tiny, n_epochs=1)
     with pytest.raises(ConfigError, match="embedding"):
         fit(config, cold_circle, embeddings=both)
     fit(config.replace(embedding="text"), cold_circle, embeddings=both)
@@ -150,7 +147,7 @@ def test_the_seed_decides_and_the_generator_moves_on(tiny, circle):
 
 
 def test_a_loaded_model_is_the_saved_one(tiny, cold_circle, text, tmp_path):
-    config = tiny.replace(item_table="llm_init", n_epochs=2)
+    config = of_text(tiny, n_epochs=2)
     model = fit(config, cold_circle, embeddings=text)
     model.save(tmp_path / "model")
     loaded = SequentialRecommender.load(tmp_path / "model")
@@ -167,7 +164,7 @@ def test_weights_that_do_not_go_with_the_settings_are_an_artifact_error(tiny, ci
     folder = tmp_path / "model"
     fit(tiny.replace(n_epochs=1), circle).save(folder)
     weights = load_file(folder / "weights.safetensors")
-    weights.pop("network.norm.weight")
+    weights.pop("weights.network.norm.weight")
     save_file(weights, folder / "weights.safetensors")
     manifest = read_json(folder / "manifest.json")
     manifest["files"]["weights.safetensors"] = file_fingerprint(folder / "weights.safetensors")
@@ -197,13 +194,13 @@ def test_a_training_survives_sigkill(tmp_path):
         import os, pathlib, signal, sys
         import numpy as np
         from llmseq.models.protocol import FitContext
-        from llmseq.models.sequential.config import SequentialConfig
+        from llmseq.models.sequential.config import SASRecConfig
         from llmseq.models.sequential.recommender import SequentialRecommender
         from llmseq.testing.worlds import log_of
 
         def train(folder, progress=None):
             log = log_of([[i, i + 1, i + 2] for i in range(20)], 22)
-            config = SequentialConfig(embedding_dim=8, n_epochs=6, batch_size=4)
+            config = SASRecConfig(embedding_dim=8, n_epochs=6, batch_size=4)
             context = FitContext(checkpoint=pathlib.Path(folder), progress=progress)
             model = SequentialRecommender(config)
             return model.fit(log, rng=np.random.default_rng(0), context=context)

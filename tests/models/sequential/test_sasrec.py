@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmseq.models.sequential.batches import PackedBatch
-from llmseq.models.sequential.dropout import Dropout
+from llmseq.models.sequential.blocks import BLOCKS
+from llmseq.models.sequential.config import SASRecConfig
 from llmseq.models.sequential.sasrec import SASRec
 from llmseq.types import Ragged
 
@@ -57,12 +58,19 @@ sessions = st.lists(st.integers(0, N_ITEMS - 1), min_size=1, max_size=MAX_LENGTH
 
 @settings(deadline=None, max_examples=30)
 @given(rows=st.lists(sessions, min_size=1, max_size=6))
-def test_a_packed_batch_equals_its_sessions_read_one_by_one(rows):
-    from llmseq.models.sequential.config import SequentialConfig
-
-    net = network(SequentialConfig())
+def test_a_packed_batch_equals_the_formulas(rows):
+    net = network(SASRecConfig())
     with torch.no_grad():
         expected = torch.cat([reference(net, row) for row in rows])
+    torch.testing.assert_close(read(net, rows), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@settings(deadline=None, max_examples=15)
+@given(rows=st.lists(st.one_of(sessions, st.just([])), min_size=1, max_size=6))
+def test_a_packed_batch_equals_its_sessions_read_one_by_one(block, rows):
+    net = network(SASRecConfig(block=block))
+    expected = torch.cat([read(net, [row]) for row in rows])
     torch.testing.assert_close(read(net, rows), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -113,17 +121,16 @@ def test_the_seed_decides_the_first_weights(tiny):
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
-def test_dropout_drops_its_share_and_keeps_the_mean(share):
-    dropout = Dropout(share, torch.Generator().manual_seed(0))
-    dropped = dropout(torch.ones(999, 101))
-    assert (dropped == 0).float().mean().item() == pytest.approx(share, abs=0.01)
-    assert dropped.mean().item() == pytest.approx(1.0, abs=0.03)
-    assert torch.equal(dropout.eval()(torch.ones(3)), torch.ones(3))
+def test_a_prompt_is_its_newest_events(tiny):
+    net = network(tiny)
+    batch = net.prompts(Ragged.from_lists([list(range(9)), [4], []]))
+    assert batch.items.tolist() == [2, 3, 4, 5, 6, 7, 8, 4]  # seven of the nine
+    assert batch.newest().tolist() == [6, 7]
 
 
-def test_dropout_passes_gradients_where_it_passed_values():
-    x = torch.ones(50, requires_grad=True)
-    y = Dropout(0.5, torch.Generator().manual_seed(0))(x)
-    y.sum().backward()
-    assert torch.equal(x.grad, y.detach())
+def test_windows_ask_what_follows(tiny):
+    (batch,) = (
+        network(tiny).windows(Ragged.from_lists([list(range(9))])).batches(4, torch.Generator())
+    )
+    assert batch.items.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert batch.wanted.tolist() == [2, 3, 4, 5, 6, 7, 8]
