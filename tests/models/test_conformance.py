@@ -11,14 +11,14 @@ SUBJECTS = [Subject(name) for name in MODELS]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 def test_conforms(subject, check):
     check(subject)
 
 
 @pytest.mark.parametrize("check", BEHAVIOUR, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(
-    "subject", [s for s in SUBJECTS if s.personal], ids=lambda subject: subject.name
+    "subject", [s for s in SUBJECTS if s.personal], ids=str
 )
 def test_finds_what_is_planted(subject, check):
     check(subject)

@@ -25,6 +25,12 @@ _PATH = click.Path(path_type=Path)
     help="A setting, for example dropout=0.5. May be repeated.",
 )
 @click.option(
+    "--from",
+    "start",
+    type=_PATH,
+    help="A saved model of the same kind whose weights and settings to start from.",
+)
+@click.option(
     "--on",
     type=click.Choice(["all", "train"]),
     default="all",
@@ -42,6 +48,7 @@ def command(
     model: str,
     out: Path,
     pairs: tuple[str, ...],
+    start: Path | None,
     on: str,
     encoder: str,
     ids: Path | None,
@@ -61,6 +68,7 @@ def command(
             dataset,
             model,
             settings=options.settings(pairs, example="dropout=0.5"),
+            start=start,
             on=on,  # type: ignore[arg-type]  # click checked it
             encoder=encoder,
             encoder_ids=ids,

@@ -16,8 +16,8 @@ Drawn = Literal["newest", "newest-items", "random"]
 _REASONS: dict[Drawn, str] = {
     "newest": "the newest train sessions by their last event",
     "newest-items": (
-        "a seeded random half of the train sessions whose newest item is newest, twice as many as "
-        "needed: sessions have no times, items have"
+        "seeded random sessions from the part of train whose newest item is newest, twice the size "
+        "of select: sessions have no times, items have"
     ),
     "random": "seeded random train sessions: neither sessions nor items have times",
 }
@@ -50,9 +50,9 @@ def draw_parts(
 ) -> ValidationParts:
     """Draw select from train, then stop from the rest in the same way; what remains is fit.
 
-    Newest sessions by time; where only items have times, a random half of the twice as many
-    sessions whose newest item is newest (taking the newest themselves would take the newest items
-    out of fit); else random.
+    Newest sessions by time; where only items have times, random ones among those whose newest item
+    is newest, twice as many as select has (taking the newest themselves would take the newest items
+    out of fit, and a smaller pool for stop would be nearly used up); else random.
     """
     age, drawn = _newness(train)
     rng = np.random.default_rng(seed)
@@ -66,7 +66,8 @@ def draw_parts(
             newest_last = rest[np.argsort(age[rest], kind="stable")]
             part = newest_last[-n:]
             if drawn == "newest-items":
-                part = rng.permutation(newest_last[-2 * n :])[:n]
+                pool = newest_last[-2 * max(round(select_share * rest.size), n) :]
+                part = rng.permutation(pool)[:n]
         parts.append(np.sort(part))
         rest = np.setdiff1d(rest, part, assume_unique=True)
     return ValidationParts(parts[0], parts[1], rest, drawn)

@@ -185,10 +185,28 @@ def reduce_embeddings(
     ItemEmbeddings
         ``origin`` has the new dim, ``reduction`` (the settings) and further ``notes``.
     """
+    return apply_reducer(fit_item_reducer(config, embeddings, rows), embeddings)
+
+
+def fit_item_reducer(
+    config: ReductionConfig, embeddings: ItemEmbeddings, rows: BoolArray | None = None
+) -> Reducer:
+    """Fit on some items (None: all), but never on those that got the mean for want of a vector."""
     filled = embeddings.filled
     if filled is not None:
         rows = ~filled if rows is None else rows & ~filled
-    reducer = fit_reducer(config, embeddings.vectors, rows)
+    return fit_reducer(config, embeddings.vectors, rows)
+
+
+def apply_reducer(reducer: Reducer, embeddings: ItemEmbeddings) -> ItemEmbeddings:
+    """Reduce the vectors of items, of those it was fitted on or of others; see `reduce_embeddings`.
+
+    Raises
+    ------
+    ShapeError
+        If the vectors are not as wide as those it was fitted on.
+    """
+    filled, config = embeddings.filled, reducer.config
     vectors = reducer.transform(embeddings.vectors)
     if filled is not None and config.method in {"pca", "pca_whiten"}:
         vectors[filled] = 0.0

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from llmseq.errors import ConfigError
 from llmseq.experiment.spec import NO_ENCODER, CompareSpec, check_cutoffs
-from llmseq.models.catalog import MODELS
+from llmseq.models.catalog import MODELS, ModelEntry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmseq.data.dataset import SessionDataset
 
-PRESETS = ("quick", "thorough")
+PRESETS = ("quick", "thorough", "strong", "paper")
 
 NEURAL_GRID: Mapping[str, tuple[Any, ...]] = {
     "dropout": (0.3, 0.5),
@@ -39,9 +39,11 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
     Parameters
     ----------
     preset
-        "quick": every registered model, cheap ones over their small grid, neural ones with one
-        setting, one seed. "thorough": neural ones over a grid too, three seeds. Or a path ending
-        in ``.toml``, for example the spec.toml of an earlier run.
+        "quick": all but the slower neural models, cheap ones over their small grid, neural ones
+        with one setting, one seed. "thorough": all models, neural ones over a grid too, three
+        seeds. "strong": the neural models with our settings, three seeds. "paper": the same with
+        the settings that the study published for Beauty. Or a path ending in ``.toml``, for
+        example the spec.toml of an earlier run.
     encoder
         With "none" only the models without text are taken.
 
@@ -62,9 +64,15 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
         )
     names = [name for name in MODELS if not (encoder == NO_ENCODER and MODELS[name].uses_text)]
     return {
-        "models": [preset_model(name, preset) for name in names],
-        "n_seeds": 3 if preset == "thorough" else 1,
+        "models": [preset_model(name, preset) for name in names if _belongs(MODELS[name], preset)],
+        "n_seeds": 1 if preset == "quick" else 3,
     }
+
+
+def _belongs(entry: ModelEntry, preset: str) -> bool:
+    if preset in {"strong", "paper"}:
+        return entry.family == "sequential"
+    return preset == "thorough" or entry.quick
 
 
 def preset_model(name: str, preset: str) -> dict[str, Any]:
@@ -75,7 +83,8 @@ def preset_model(name: str, preset: str) -> dict[str, Any]:
         grid = (entry.grid or NEURAL_GRID) if preset == "thorough" else {}
     elif entry.family != "hybrid":
         grid = entry.grid
-    return {"name": name, "grid": {key: list(values) for key, values in grid.items()}}
+    settings = {"settings": dict(entry.published)} if preset == "paper" else {}
+    return {"name": name, **settings, "grid": {key: list(v) for key, v in grid.items()}}
 
 
 def make_spec(
@@ -120,7 +129,7 @@ def make_spec(
     split = {**values.pop("split", {}), **given.pop("split", {})}
     values.update(given, split=split)
     values["models"] = _with_settings(values["models"], settings or {})
-    if preset in PRESETS:
+    if preset in PRESETS and preset != "paper":
         values["models"] = _fit_for_small_logs(values["models"], len(dataset.sessions))
     values.update(dataset=str(path), fingerprint=dataset.fingerprint())
     return CompareSpec.make(values, what="comparison")

@@ -14,8 +14,8 @@ from llmseq.embeddings.embed import embed_catalogue
 from llmseq.errors import ConfigError
 from llmseq.experiment.presets import completed
 from llmseq.models.catalog import MODELS
-from llmseq.models.persistence import SavedModel
-from llmseq.models.protocol import FitContext
+from llmseq.models.persistence import SavedModel, load_model
+from llmseq.models.protocol import FitContext, WarmStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +31,7 @@ def fit_model(
     model: str,
     *,
     settings: Mapping[str, Any] | None = None,
+    start: Path | None = None,
     on: Literal["all", "train"] = "all",
     encoder: str = "minilm",
     encoder_ids: Path | None = None,
@@ -51,7 +52,10 @@ def fit_model(
     model
         Registry name; a hybrid is made of fitted models, which only `compare` does.
     settings
-        That differ from the registry's.
+        That differ from the registry's, or from those of the model to start from.
+    start
+        A saved sequential model to start from: its weights and settings, on a log that may have
+        new items. Items that are gone are left out; text is reduced as that model does it.
     on
         "all" sessions, or "train": those that are not test, for lists that are scored elsewhere.
     encoder, encoder_ids, template
@@ -60,7 +64,9 @@ def fit_model(
     Raises
     ------
     ConfigError
-        If the name or a setting is wrong.
+        If the name or a setting is wrong, or the model to start from is of another kind.
+    ArtifactError
+        If the model to start from is damaged.
 
     Examples
     --------
@@ -73,9 +79,18 @@ def fit_model(
             f"{model} is made of other fitted models: run `llmseq compare`, which saves it under "
             f"models/{model} of its run folder"
         )
-    config = entry.make_config(completed(model, settings or {}), what=f"model {model}")
+    given = completed(model, settings or {})
+    before = None if start is None else load_model(start)
+    if before is not None:
+        given = {**_settings_of(before, model), **given}
+    config = entry.make_config(given, what=f"model {model}")
     cls: Callable[[Config], Recommender] = entry.recommender_class()
     data = read_dataset(dataset)
+    warm = (
+        None
+        if before is None
+        else WarmStart(before.recommender, before.catalogue.index_of(data.catalogue.ids))
+    )
     vectors = None
     if entry.uses_text:
         made = embed_catalogue(
@@ -92,7 +107,7 @@ def fit_model(
 
     def fitted(config: Config, train: SessionDataset, stop: HeldOut | None) -> Recommender:
         with tempfile.TemporaryDirectory() as folder:
-            context = FitContext(Path(folder) / "checkpoint", progress, n_threads, device)
+            context = FitContext(Path(folder) / "checkpoint", progress, n_threads, device, warm)
             return cls(config).fit(
                 train,
                 embeddings=vectors,
@@ -110,5 +125,26 @@ def fit_model(
         "fingerprint": data.fingerprint(),
         "fitted_on": f"{on} sessions",
         "seed": seed,
+        **({} if start is None else {"started_from": str(start)}),
     }
     return SavedModel(fitted(config, whole, None), data.catalogue, provenance)
+
+
+def _settings_of(saved: SavedModel, model: str) -> dict[str, Any]:
+    """Take the settings of a saved model, but the registry's epochs: its own suited other data.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be started from.
+    """
+    entry = MODELS[model]
+    usual = entry.make_config(what=f"model {model}").to_dict()
+    found = saved.recommender.config
+    if entry.family != "sequential" or type(found) is not entry.config_class():
+        name = saved.provenance.get("name", "model of another kind")
+        raise ConfigError(
+            f"{model} cannot start from a saved {name}; only sequential models start from "
+            "another, and only from one of their own kind"
+        )
+    return {**found.to_dict(), "n_epochs": usual["n_epochs"], "patience": usual["patience"]}

@@ -31,6 +31,10 @@ class ModelEntry:
         Settings that make this name out of the class: ``llm2sasrec`` is ``sasrec`` with a table.
     grid
         For each setting that `compare` tries, the values; chosen on the select part.
+    published
+        Settings of the study for Beauty, on top of the preset; empty where there are none.
+    quick
+        Whether the quick comparison has it.
     """
 
     label: str
@@ -40,6 +44,8 @@ class ModelEntry:
     config: str
     preset: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    published: Mapping[str, Any] = field(default_factory=dict)
+    quick: bool = True
 
     def config_class(self) -> type[Config]:
         """Import the settings class."""
@@ -65,6 +71,38 @@ class ModelEntry:
 def _load(path: str) -> Any:  # noqa: ANN401 - a class by its name
     module, name = path.split(":")
     return getattr(importlib.import_module(module), name)
+
+
+# Unit rows are long enough for the network to read: √D is for small random ones.
+_TEXT: Mapping[str, Any] = {"item_table": "llm_init", "input_scale": 1.0}
+
+
+# Of the published sequential models all alike: a layer and a bias before the softmax, no √D.
+_PUBLISHED: Mapping[str, Any] = {"head": "projection", "input_scale": 1.0}
+# Their text vectors had more dimensions than MiniLM: the published 448 become its 384.
+_WIDEST = 384
+
+
+def _sequential(
+    label: str,
+    config: str,
+    published: Mapping[str, Any],
+    preset: Mapping[str, Any] | None = None,
+    *,
+    quick: bool = False,
+) -> ModelEntry:
+    """One of the trained models; text makes its item table where the preset says so."""
+    preset = preset or {}
+    return ModelEntry(
+        label=label,
+        family="sequential",
+        uses_text=preset.get("item_table", "random") != "random",
+        recommender="llmseq.models.sequential.recommender:SequentialRecommender",
+        config=f"llmseq.models.sequential.config:{config}",
+        preset=preset,
+        published={**_PUBLISHED, **published},
+        quick=quick,
+    )
 
 
 MODELS: Registry[ModelEntry] = Registry("model")
@@ -95,16 +133,50 @@ MODELS.register(
         },
     ),
 )
-MODELS.register(
-    "sasrec",
-    ModelEntry(
-        label="SASRec",
-        family="sequential",
-        uses_text=False,
-        recommender="llmseq.models.sequential.recommender:SequentialRecommender",
-        config="llmseq.models.sequential.config:SequentialConfig",
+for _name, _entry in {
+    "sasrec": _sequential(
+        "SASRec",
+        "SASRecConfig",
+        {
+            "learning_rate": 0.0048,
+            "weight_decay": 0.0962,
+            "batch_size": 32,
+            "embedding_dim": 48,
+            "dropout": 0.25,
+            "n_blocks": 2,
+            "n_heads": 3,
+        },
+        quick=True,
     ),
-)
+    "bert4rec": _sequential(
+        "BERT4Rec",
+        "BERT4RecConfig",
+        {
+            "clip_norm": 92.0,
+            "learning_rate": 0.0023,
+            "weight_decay": 0.0409,
+            "batch_size": 256,
+            "embedding_dim": 192,
+            "dropout": 0.4,
+            "n_blocks": 1,
+            "n_heads": 2,
+            "mask_prob": 0.9,
+        },
+    ),
+    "gru4rec": _sequential(
+        "GRU4Rec",
+        "GRU4RecConfig",
+        {
+            "learning_rate": 0.0072,
+            "weight_decay": 0.0893,
+            "batch_size": 32,
+            "embedding_dim": 80,
+            "dropout": 0.0,
+            "hidden_dim": 32,
+        },
+    ),
+}.items():
+    MODELS.register(_name, _entry)
 MODELS.register(
     "llmseqsim",
     ModelEntry(
@@ -123,18 +195,57 @@ MODELS.register(
         },
     ),
 )
-MODELS.register(
-    "llm2sasrec",
-    ModelEntry(
-        label="LLM2SASRec",
-        family="sequential",
-        uses_text=True,
-        recommender="llmseq.models.sequential.recommender:SequentialRecommender",
-        config="llmseq.models.sequential.config:SequentialConfig",
-        # Unit rows are long enough for the network to read: √D is for small random ones.
-        preset={"item_table": "llm_init", "input_scale": 1.0, "dropout": 0.5},
+for _name, _entry in {
+    "llm2sasrec": _sequential(
+        "LLM2SASRec",
+        "SASRecConfig",
+        {
+            "clip_norm": 43.0,
+            "learning_rate": 0.0001,
+            "weight_decay": 0.086,
+            "batch_size": 416,
+            "embedding_dim": _WIDEST,
+            "reduction": {"method": "pca"},
+            "dropout": 0.0,
+            "n_blocks": 1,
+            "n_heads": 1,
+        },
+        _TEXT,
+        quick=True,
     ),
-)
+    "llm2bert4rec": _sequential(
+        "LLM2BERT4Rec",
+        "BERT4RecConfig",
+        {
+            "clip_norm": 5.0,
+            "learning_rate": 0.0012,
+            "weight_decay": 0.0235,
+            "batch_size": 224,
+            "embedding_dim": _WIDEST,
+            "reduction": {"method": "pca"},  # published: LDA, which needs classes
+            "dropout": 0.45,
+            "n_blocks": 2,
+            "n_heads": 1,
+            "mask_prob": 0.65,
+        },
+        _TEXT,
+    ),
+    "llm2gru4rec": _sequential(
+        "LLM2GRU4Rec",
+        "GRU4RecConfig",
+        {
+            "learning_rate": 0.0013,
+            "weight_decay": 0.0572,
+            "batch_size": 96,
+            "embedding_dim": 192,
+            "reduction": {"method": "random"},
+            "dropout": 0.0,
+            "hidden_dim": 496,
+        },
+        _TEXT,
+    ),
+}.items():
+    MODELS.register(_name, _entry)
 MODELS.register(
     "fusion-no-text",
     ModelEntry(

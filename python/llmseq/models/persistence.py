@@ -16,8 +16,9 @@ import polars as pl
 
 from llmseq.data.catalogue import Catalogue
 from llmseq.data.sessions import Sessions
-from llmseq.errors import ArtifactError, InvalidDataError
+from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, ShapeError
 from llmseq.models.catalog import MODELS
+from llmseq.models.protocol import Extendable
 from llmseq.storage import atomic_folder, file_fingerprint, read_json, write_json
 from llmseq.types import BoolArray, Ragged
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmseq.config import Config
+    from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.models.protocol import Recommender
 
 SCHEMA = 1
@@ -290,6 +292,44 @@ class SavedModel:
             ]
             for row, scores in zip(lists.items, lists.scores, strict=True)
         ]
+
+    def extend(self, items: Catalogue, vectors: ItemEmbeddings) -> SavedModel:
+        """Add new items by their text vectors, without training.
+
+        They are read in prompts, and listed where ``candidates`` names them.
+
+        Parameters
+        ----------
+        items : Catalogue
+            The new items only.
+        vectors : ItemEmbeddings
+            One row for each of them, made by the encoder that the model was fitted with.
+
+        Raises
+        ------
+        ConfigError
+            If the model knows nothing of an item but its place, or the vectors are another
+            encoder's.
+        InvalidDataError
+            If an item is in the catalogue already.
+        ShapeError
+            If the vectors are not one for each item, or of another width.
+        """
+        recommender = self.recommender
+        if not isinstance(recommender, Extendable):
+            raise ConfigError(
+                f"a {type(recommender).__name__} cannot be extended; fit it again with new items"
+            )
+        if vectors.n_items != items.n_items:
+            raise ShapeError(f"{items.n_items} new items, but {vectors.n_items} vectors")
+        there = self.catalogue.index_of(items.ids) >= 0
+        if there.any():
+            raise InvalidDataError(
+                f'item "{items.ids[int(np.argmax(there))]}" is in the catalogue already '
+                f"({int(there.sum())} such items); give new items only"
+            )
+        table = pl.concat([self.catalogue.table, items.table], how="diagonal_relaxed")
+        return SavedModel(recommender.extend(vectors), Catalogue(table), self.provenance)
 
     def save(self, path: Path) -> None:
         """Write the model and its catalogue as one folder."""

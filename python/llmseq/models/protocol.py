@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +16,26 @@ if TYPE_CHECKING:
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.recommendations import Recommendations
-    from llmseq.types import BoolArray
+    from llmseq.types import BoolArray, ItemArray
 
 Progress = Callable[[float, str], None]
 """Called with the share done (0 to 1) and a short text, for example "epoch 3, ndcg@20 .051"."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class WarmStart:
+    """A fitted model to start from, and where the items of the new catalogue are in its own.
+
+    Parameters
+    ----------
+    recommender : Recommender
+        Of the kind that is fitted.
+    items : int32 (n_items,)
+        For each item of the new catalogue its index in the fitted model's; −1 for new ones.
+    """
+
+    recommender: Recommender
+    items: ItemArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +52,15 @@ class FitContext:
         Upper bound of threads; None: all that the process may use.
     device : str
         Where torch models train, ``"cpu"`` or as torch names it.
+    start : WarmStart, optional
+        A fitted model whose weights a trained model starts from.
     """
 
     checkpoint: Path | None = None
     progress: Progress | None = None
     n_threads: int | None = None
     device: str = "cpu"
+    start: WarmStart | None = None
 
     def report(self, share: float, text: str) -> None:
         """Tell how far the fit is, if anybody listens."""
@@ -120,3 +139,11 @@ class Recommender(Protocol):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a folder that ``save`` wrote. Never runs code from it."""
+
+
+@runtime_checkable
+class Extendable(Protocol):
+    """A recommender that can score items which came after its fit."""
+
+    def extend(self, vectors: ItemEmbeddings) -> Recommender:
+        """Add items by their text vectors; they get the next item indices."""

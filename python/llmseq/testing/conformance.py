@@ -36,17 +36,20 @@ if TYPE_CHECKING:
 
 _NETWORK = {
     "embedding_dim": 16,
-    "n_blocks": 1,
-    "n_heads": 1,
     "dropout": 0.1,
     "learning_rate": 0.02,
     "batch_size": 32,
     "n_epochs": 12,
 }
+_BLOCKS = {"n_blocks": 1, "n_heads": 1}
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "llmseqsim": {"reduction": {"method": "none"}},
-    "sasrec": _NETWORK,
-    "llm2sasrec": _NETWORK,
+    "sasrec": {**_NETWORK, **_BLOCKS},
+    "llm2sasrec": {**_NETWORK, **_BLOCKS},
+    "bert4rec": {**_NETWORK, **_BLOCKS, "n_epochs": 30},
+    "llm2bert4rec": {**_NETWORK, **_BLOCKS, "n_epochs": 30},
+    "gru4rec": {**_NETWORK, "hidden_dim": 24},
+    "llm2gru4rec": {**_NETWORK, "hidden_dim": 24},
 }
 """Settings that make a model quick on the small worlds, by registry name."""
 
@@ -65,9 +68,15 @@ class Subject:
     ----------
     name
         Its name in the registry; tested with the settings of ``SMALL``.
+    settings
+        Further settings, as pairs.
     """
 
     name: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *(str(value) for _, value in self.settings)])
 
     @property
     def personal(self) -> bool:
@@ -75,8 +84,9 @@ class Subject:
         return MODELS[self.name].family != "baseline"
 
     def config(self) -> Any:  # noqa: ANN401 - a settings class of any model
-        """Preset plus the small settings."""
-        return MODELS[self.name].make_config(SMALL.get(self.name), what=self.name)
+        """Preset plus the small settings plus its own."""
+        settings = {**SMALL.get(self.name, {}), **dict(self.settings)}
+        return MODELS[self.name].make_config(settings, what=self.name)
 
     def unfitted(self, world: World, *, members_fitted: bool = True) -> Recommender:
         """Make the model; a hybrid's members are fitted unless told otherwise."""

@@ -1,8 +1,8 @@
-"""Causal attention inside each session of a packed batch, with no work on padding.
+"""Attention inside each session of a packed batch, with no work on padding.
 
-Events stand end to end, so a query's keys lie less than ``longest`` places before it, the longest
+Events stand end to end, so a query's keys lie less than ``longest`` places from it, the longest
 session's length. Cut into blocks of so many events, each query finds all its keys in its own block
-and the one before: two small dense products a block, whatever the lengths of the sessions.
+and its neighbours: two small dense products a block, whatever the lengths of the sessions.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Band:
-    """Which key each query of a packed batch may see; the same for every block of the network.
+    """Which keys each query of a packed batch may see; the same for every block of the network.
 
     Parameters
     ----------
-    mask : float (R, 1, T, 2T)
-        0 where block r's query may look at the keys of blocks r − 1 and r, else −inf.
+    mask : float (R, 1, T, C·T)
+        0 where block r's query may look at a key of the C blocks that end with r (causal, C = 2)
+        or r + 1 (both ways, C = 3); else −inf.
     n_events : int
         M: events of the batch; the last block is filled up to R·T.
     """
@@ -36,16 +37,25 @@ class Band:
     n_events: int
 
     @classmethod
-    def of(cls, batch: PackedBatch, *, dtype: torch.dtype) -> Band:
-        """Lay the batch out in blocks as wide as its longest session."""
+    def of(cls, batch: PackedBatch, *, dtype: torch.dtype, causal: bool = True) -> Band:
+        """Lay the batch out in blocks as wide as its longest session.
+
+        Parameters
+        ----------
+        batch : PackedBatch
+        dtype : dtype
+            Of the attention scores.
+        causal : bool
+            Each event sees its session up to itself; otherwise its whole session.
+        """
         width = batch.longest
         session = functional.pad(batch.sessions, (0, -batch.sessions.numel() % width), value=-1)
         queries = session.view(-1, width)  # R, T
-        before = functional.pad(queries, (0, 0, 1, 0), value=-2)[:-1]
-        keys = torch.cat([before, queries], dim=1)  # R, 2T
-        place = torch.arange(2 * width, device=session.device)
-        seen = place <= place[width:, None]  # T, 2T
-        allowed = (queries[:, :, None] == keys[:, None, :]) & seen  # R, T, 2T
+        keys = _with_neighbours(queries, 2 if causal else 3, value=-2)  # R, C·T
+        allowed = queries[:, :, None] == keys[:, None, :]  # R, T, C·T
+        if causal:
+            place = torch.arange(2 * width, device=session.device)
+            allowed = allowed & (place <= place[width:, None])
         mask = torch.zeros(allowed.shape, dtype=dtype, device=session.device)
         return cls(mask.masked_fill_(~allowed, -math.inf)[:, None], batch.sessions.numel())
 
@@ -56,20 +66,30 @@ class Band:
         return filled.view(n_blocks, width, n_heads, x.shape[1] // n_heads).transpose(1, 2)
 
     def keys(self, x: Tensor, n_heads: int) -> Tensor:
-        """Cut (M, D) into blocks, each behind the block before it: (R, H, 2T, D/H)."""
-        own = self.queries(x, n_heads)
-        before = functional.pad(own, (0, 0, 0, 0, 0, 0, 1, 0))[:-1]
-        return torch.cat([before, own], dim=2)
+        """Cut (M, D) into blocks, each beside its neighbours: (R, H, C·T, D/H)."""
+        n_blocks, _, width, key_width = self.mask.shape
+        filled = functional.pad(x, (0, 0, 0, n_blocks * width - self.n_events))
+        beside = _with_neighbours(filled.view(n_blocks, width, x.shape[1]), key_width // width)
+        return beside.view(n_blocks, key_width, n_heads, x.shape[1] // n_heads).transpose(1, 2)
 
     def events(self, blocks: Tensor) -> Tensor:
         """Undo `queries`: (R, H, T, D/H) to (M, D)."""
         return blocks.transpose(1, 2).flatten(0, 1).flatten(1)[: self.n_events]
 
 
+def _with_neighbours(blocks: Tensor, n: int, value: float = 0) -> Tensor:
+    """Set each block (R, T, …) behind the one before it and, with n = 3, before the next one."""
+    rest = (0, 0) * (blocks.dim() - 1)
+    parts = [functional.pad(blocks, (*rest, 1, 0), value=value)[:-1], blocks]
+    if n == 3:
+        parts.append(functional.pad(blocks, (*rest, 0, 1), value=value)[1:])
+    return torch.cat(parts, dim=1)
+
+
 def session_attention(
     query: Tensor, key: Tensor, value: Tensor, band: Band, *, n_heads: int, dropout: Dropout
 ) -> Tensor:
-    """Attend from each event to the events of its session up to itself.
+    """Attend from each event to the events of its session that the band lets it see.
 
     Parameters
     ----------
@@ -84,8 +104,8 @@ def session_attention(
     -------
     (M, D)
     """
-    keys = band.keys(key, n_heads)  # R, H, 2T, D/H
+    keys = band.keys(key, n_heads)  # R, H, C·T, D/H
     scale = 1 / math.sqrt(keys.shape[-1])
     scores = (band.queries(query * scale, n_heads) @ keys.transpose(2, 3)) + band.mask
-    weights = dropout(torch.softmax(scores, dim=-1))  # R, H, T, 2T
+    weights = dropout(torch.softmax(scores, dim=-1))  # R, H, T, C·T
     return band.events(weights @ band.keys(value, n_heads))

@@ -1,4 +1,4 @@
-"""Training windows and packed batches: the events of a batch end to end, nothing padded."""
+"""Packed batches: the events of a batch end to end, nothing padded."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from llmseq.errors import InvalidDataError, ShapeError
+from llmseq.errors import ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from llmseq.types import Ragged
+
+MASK = -1
+"""The item of an event that is hidden from the network."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -26,15 +27,17 @@ class PackedBatch:
     Parameters
     ----------
     items : int64 (M,)
-        Item of each event, oldest first within a session.
+        Item of each event, oldest first within a session; `MASK` where it is hidden.
     sessions : int64 (M,)
         Row of the batch that each event belongs to, rising.
     ages : int64 (M,)
         Events that come after it in its session: 0 for the newest.
     longest : int
         Events of the longest session, at least 1.
-    targets : int64 (M,), optional
-        The item that follows each event; training only.
+    targets : int64 (P,), optional
+        What the network has to name; training only.
+    asked : int64 (P,), optional
+        The events whose hidden states have to name them; None: every event.
     """
 
     items: Tensor
@@ -42,10 +45,16 @@ class PackedBatch:
     ages: Tensor
     longest: int
     targets: Tensor | None = None
+    asked: Tensor | None = None
 
     @classmethod
     def pack(
-        cls, events: Ragged, *, targets: Ragged | None = None, device: torch.device | str = "cpu"
+        cls,
+        events: Ragged,
+        *,
+        targets: NDArray[np.integer] | None = None,
+        asked: NDArray[np.integer] | None = None,
+        device: torch.device | str = "cpu",
     ) -> PackedBatch:
         """Pack sessions; those without events leave no trace."""
         ages = np.repeat(events.offsets[1:], events.lengths) - np.arange(events.items.size) - 1
@@ -58,7 +67,8 @@ class PackedBatch:
             sessions=tensor(events.rows),
             ages=tensor(ages),
             longest=max(1, int(events.lengths.max(initial=0))),
-            targets=None if targets is None else tensor(targets.items),
+            targets=None if targets is None else tensor(targets),
+            asked=None if asked is None else tensor(asked),
         )
 
     @property
@@ -74,58 +84,10 @@ class PackedBatch:
             raise ShapeError("the batch has no targets; training needs them")
         return self.targets
 
+    def answers(self, hidden: Tensor) -> Tensor:
+        """Hidden states (P, D) of the events that are asked, out of all (M, D)."""
+        return hidden if self.asked is None else hidden[self.asked]
+
     def newest(self) -> Tensor:
         """Where each session's newest event stands, int64 (B,), in order."""
         return torch.nonzero(self.ages == 0).squeeze(1)
-
-
-class TrainingWindows:
-    """What a causal model learns from: each session's newest events, and the item after each.
-
-    Parameters
-    ----------
-    sessions : Ragged
-        Item indices; sessions of fewer than two events teach nothing and are left out.
-    max_length : int
-        Most events that the model sees at once.
-
-    Raises
-    ------
-    InvalidDataError
-        If no session has two events.
-    """
-
-    def __init__(self, sessions: Ragged, max_length: int) -> None:
-        usable = np.flatnonzero(sessions.lengths >= 2)
-        if usable.size == 0:
-            raise InvalidDataError(
-                f"none of the {len(sessions)} training sessions has two events; "
-                "a sequential model learns from which item follows which"
-            )
-        self._windows = sessions.take(usable).tail(max_length + 1)
-
-    def __len__(self) -> int:
-        return len(self._windows)
-
-    @property
-    def n_targets(self) -> int:
-        """Events that have to be predicted in one epoch."""
-        return self._windows.items.size - len(self)
-
-    def batches(
-        self, batch_size: int, generator: torch.Generator, *, device: torch.device | str = "cpu"
-    ) -> Iterator[PackedBatch]:
-        """Go once through all windows in a random order."""
-        order = torch.randperm(len(self), generator=generator).numpy()
-        for start in range(0, len(self), batch_size):
-            yield self._batch(order[start : start + batch_size], device)
-
-    def _batch(self, rows: NDArray[np.int64], device: torch.device | str) -> PackedBatch:
-        window = self._windows.take(rows)
-        first = np.zeros(window.items.size, dtype=np.bool_)
-        first[window.offsets[:-1]] = True
-        last = np.zeros_like(first)
-        last[window.offsets[1:] - 1] = True
-        return PackedBatch.pack(
-            window.keep_events(~last), targets=window.keep_events(~first), device=device
-        )

@@ -6,55 +6,54 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from llmseq.core import ItemIndex
-from llmseq.models.sequential.batches import PackedBatch
 from llmseq.recommendations import Recommendations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch import Tensor
+
     from llmseq.data.sessions import Sessions
+    from llmseq.models.sequential.model import SequentialModel
     from llmseq.types import BoolArray, FloatMatrix, Ragged
 
 _PROMPTS_AT_ONCE = 1024
 
 
 class SequentialRanker:
-    """A network and its item table, ready to rank; nothing in it changes any more.
+    """Trained weights and a row for each item, ready to rank; nothing in it changes any more.
 
     Parameters
     ----------
-    network : Module
-        In evaluation mode; maps (vectors, packed batch) to hidden states (M, D).
-    vectors : float32 (n_items, D)
-        The item table by item index.
+    model : SequentialModel
+        In evaluation mode.
     trained : bool (n_items,)
-        Items that training saw: the candidates unless others are asked for.
-    known : bool (n_items,)
-        Items whose vector means something: only they are read in a prompt or ever listed.
-    max_length : int
-        Events of a prompt that the network reads, the newest.
+        Items that training saw, in the order of the table's rows: the candidates unless others are
+        asked for.
+    unseen_text : float32 (n_items − V, R), optional
+        Reduced text vectors of the other items. With None they are unknown: never read in a prompt
+        and never listed.
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        vectors: FloatMatrix,
-        *,
-        trained: BoolArray,
-        known: BoolArray,
-        max_length: int,
+        self, model: SequentialModel, *, trained: BoolArray, unseen_text: FloatMatrix | None
     ) -> None:
-        self.network = network
-        self.vectors = vectors
+        self.model = model
         self.trained = trained
-        self.known = known
-        self._max_length = max_length
-        self._device = next(network.parameters()).device
-        self._table = torch.from_numpy(vectors).to(self._device)
-        self._index = ItemIndex(vectors)
+        self.known = trained if unseen_text is None else np.ones_like(trained)
+        with torch.inference_mode():
+            rows = model.table()
+            self._device = rows.device
+            if unseen_text is None:
+                others = rows.new_zeros(int((~trained).sum()), rows.shape[1])
+            else:
+                others = model.table.unseen(torch.from_numpy(unseen_text).to(self._device))
+            inputs = _by_item(trained, rows, others)
+            outputs = _by_item(trained, model.head.outputs(rows), model.head.unseen(others))
+        self._inputs = inputs
+        self._index = ItemIndex(outputs.cpu().numpy())
 
     def rank(
         self,
@@ -82,15 +81,21 @@ class SequentialRanker:
         return Recommendations(items, scores)
 
     def encode(self, prompts: Ragged) -> FloatMatrix:
-        """Hidden state after the newest event of each prompt, (S, D); none of them empty."""
+        """Make what the items are compared with, (S, D'), from prompts, none of them empty."""
         with torch.inference_mode():
-            found = [
-                hidden.cpu().numpy() for hidden in self._hidden(prompts.tail(self._max_length))
-            ]
-        return np.concatenate(found)
+            return np.concatenate([hidden.cpu().numpy() for hidden in self._hidden(prompts)])
 
     def _hidden(self, prompts: Ragged) -> Iterator[Tensor]:
         for start in range(0, len(prompts), _PROMPTS_AT_ONCE):
             rows = np.arange(start, min(start + _PROMPTS_AT_ONCE, len(prompts)))
-            batch = PackedBatch.pack(prompts.take(rows), device=self._device)
-            yield self.network(self._table, batch)[batch.newest()]
+            batch = self.model.network.prompts(prompts.take(rows), device=self._device)
+            hidden = self.model.network(self._inputs, batch)[batch.newest()]
+            yield self.model.head(hidden)
+
+
+def _by_item(trained: BoolArray, rows: Tensor, others: Tensor) -> Tensor:
+    """Put rows of trained items and of the others in the order of the catalogue."""
+    whole = rows.new_empty(trained.size, rows.shape[1])
+    whole[torch.from_numpy(trained)] = rows
+    whole[torch.from_numpy(~trained)] = others
+    return whole

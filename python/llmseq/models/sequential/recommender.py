@@ -1,35 +1,33 @@
-"""The sequential models as a recommender: fit, rank, save, load."""
+"""The sequential models as a recommender: fit, rank, extend."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from llmseq.core import evaluate_lists, thread_count
-from llmseq.embeddings.reduce import reduce_embeddings
-from llmseq.errors import ArtifactError, ConfigError, MissingExtraError
-from llmseq.models.persistence import read_model, write_model
+from llmseq.errors import ConfigError, MissingExtraError, ShapeError
 from llmseq.models.protocol import FitContext, FitSummary
 from llmseq.models.request import check_request, not_fitted, pick_embeddings
-from llmseq.models.sequential.config import SequentialConfig
+from llmseq.models.sequential.config import SASRecConfig, SequentialConfig
 from llmseq.storage import fingerprint
-from llmseq.types import BoolArray, FloatMatrix, Ragged
+from llmseq.types import Ragged
 
 try:
     import torch
 except ModuleNotFoundError as missing:
-    raise MissingExtraError("SASRec", "train") from missing
+    raise MissingExtraError("SASRec, BERT4Rec and GRU4Rec", "train") from missing
 
-from llmseq.models.sequential.batches import TrainingWindows
+from llmseq.models.sequential import saving
 from llmseq.models.sequential.checkpoint import Checkpoint
-from llmseq.models.sequential.item_table import ItemTable
-from llmseq.models.sequential.objectives import FullSoftmax
+from llmseq.models.sequential.model import make_model
+from llmseq.models.sequential.objectives import make_objective
 from llmseq.models.sequential.ranker import SequentialRanker
-from llmseq.models.sequential.sasrec import SASRec
-from llmseq.models.sequential.trainer import SequentialModel, Trainer, torch_threads
+from llmseq.models.sequential.text import TableText, fit_text, usual_width
+from llmseq.models.sequential.trainer import Trainer, torch_threads
+from llmseq.models.sequential.warm_start import copy_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,26 +36,40 @@ if TYPE_CHECKING:
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
+    from llmseq.models.protocol import WarmStart
     from llmseq.recommendations import Recommendations
+    from llmseq.types import BoolArray, FloatMatrix
 
-_NAME = "SASRec"
-_KIND = "sasrec"  # the registry entry that reads a saved model; its presets share the class
+LABELS = {"sasrec": "SASRec", "bert4rec": "BERT4Rec", "gru4rec": "GRU4Rec"}
 
 
 class SequentialRecommender:
-    """SASRec, or LLM2SASRec where the config starts its item table from text vectors.
+    """SASRec, BERT4Rec or GRU4Rec, with any item table, head and objective.
 
-    Only items with a train event are trained and, by default, listed. Text vectors also stand for
-    the other items: with ``llm_init`` those are read in prompts, and listed where ``candidates``
-    asks for them. A prompt without a readable item gets an empty list.
+    Only items with a train event are trained and, by default, listed. With a table made from text
+    the other items have a vector as well: they are read in prompts, and listed where
+    ``candidates`` asks for them. A prompt without a readable item gets an empty list.
 
     The same data, seed and number of threads give the same weights.
     """
 
     def __init__(self, config: SequentialConfig | None = None) -> None:
-        self.config = config or SequentialConfig()
+        self.config: SequentialConfig = config or SASRecConfig()
         self.summary = FitSummary()
+        self.text: TableText | None = None
         self._ranker: SequentialRanker | None = None
+        self._unseen_text: FloatMatrix | None = None
+
+    @property
+    def kind(self) -> str:
+        """Name of the network, which is also the registry entry that reads a saved model."""
+        name: str = self.config.model_dump()["network"]
+        return name
+
+    @property
+    def label(self) -> str:
+        """Name of the network as people write it."""
+        return LABELS[self.kind]
 
     def refit_config(self) -> SequentialConfig:
         """Return the settings with the number of epochs that the last fit chose.
@@ -68,7 +80,7 @@ class SequentialRecommender:
             If there was no fit.
         """
         if self.summary.epochs is None:
-            raise not_fitted(_NAME)
+            raise not_fitted(self.label)
         return self.config.replace(n_epochs=self.summary.epochs, patience=0)
 
     def fit(
@@ -85,7 +97,8 @@ class SequentialRecommender:
         Raises
         ------
         ConfigError
-            If text vectors are missing or do not go with the settings, or training diverges.
+            If text vectors are missing or do not go with the settings, the model to start from is
+            of another shape, or training diverges.
         InvalidDataError
             If no session has two events.
         ShapeError
@@ -98,122 +111,91 @@ class SequentialRecommender:
         trained = train.item_counts() > 0
         place = np.cumsum(trained, dtype=np.int32) - 1  # item index → row of the trained table
         sessions = Ragged(place[train.sessions.items], train.sessions.offsets)
-        windows = TrainingWindows(sessions, self.config.max_length)
-        first, notes = self._first_vectors(train, embeddings, trained)
+        text, vectors = self._text(train, embeddings, trained, context.start)
         seed = int(rng.integers(2**63))
         with torch_threads(n_threads):
-            model, generator = self._make_model(first, trained, seed, context.device)
+            generator = torch.Generator(context.device).manual_seed(seed)
+            model = make_model(
+                self.config,
+                None if vectors is None else torch.from_numpy(vectors[trained]).to(context.device),
+                n_items=int(trained.sum()),
+                dim=usual_width(self.config) if text is None else text.dim,
+                generator=generator,
+            )
+            if context.start is not None:
+                copy_weights(_source(context.start, self.kind), model, context.start.items, trained)
+            unseen = None if vectors is None else vectors[~trained]
 
             def ranker() -> SequentialRanker:
-                return self._make_ranker(model, first, trained)
+                return SequentialRanker(model, trained=trained, unseen_text=unseen)
 
             def score(held_out: HeldOut) -> float:
                 return _ndcg(ranker(), held_out, n_threads)
 
+            windows = model.network.windows(sessions)
+            counts = torch.from_numpy(windows.target_counts(int(trained.sum())))
             trainer = Trainer(
                 model,
+                make_objective(self.config, counts.to(context.device), generator),
                 windows,
                 self.config,
                 generator=generator,
                 score=partial(score, validation) if validation else None,
                 context=context,
-                checkpoint=self._checkpoint(context, sessions, first, validation, seed),
+                checkpoint=self._checkpoint(context, sessions, vectors, validation, seed),
             )
             trainer.run()
-            self._ranker = ranker()
+            self._set(text, ranker(), unseen)
         self.summary = FitSummary(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             epochs=trainer.best_epoch,
             history=tuple(trainer.history),
-            notes=notes,
+            notes=() if text is None else text.notes,
         )
         return self
 
-    def _first_vectors(
+    def _text(
         self,
         train: SessionDataset,
         embeddings: Mapping[str, ItemEmbeddings] | None,
         trained: BoolArray,
-    ) -> tuple[FloatMatrix | None, tuple[str, ...]]:
-        """Text vectors of every item as wide as the network will be, (N, D); None for random."""
+        start: WarmStart | None,
+    ) -> tuple[TableText | None, FloatMatrix | None]:
+        """Give the reduction and the reduced vectors of all items (N, R); None if random."""
         config = self.config
         if config.item_table == "random":
-            return None, ()
-        given = pick_embeddings(embeddings, config.embedding, n_items=train.n_items, model=_NAME)
-        reduction = config.reduction
-        if reduction.method != "none":
-            reduction = reduction.replace(dim=config.embedding_dim)
-        reduced = reduce_embeddings(given, reduction, rows=trained)
-        width = reduced.dim // config.n_heads * config.n_heads
-        if width == 0 or (reduction.method == "none" and width != config.embedding_dim):
-            raise ConfigError(
-                f"{_NAME}: the text vectors have {reduced.dim} dimensions, which do not go with "
-                f"embedding_dim = {config.embedding_dim} and n_heads = {config.n_heads}; set "
-                'reduction.method to "pca_whiten", or change embedding_dim or n_heads'
-            )
-        if width == config.embedding_dim:
-            return reduced.vectors, ()
-        note = f"embedding_dim is {width} instead of {config.embedding_dim}: the text vectors span "
-        if width < reduced.dim:
-            reduced = reduce_embeddings(given, reduction.replace(dim=width), rows=trained)
-        return reduced.vectors, (note + "no more that the heads can share",)
-
-    def _make_model(
-        self, first: FloatMatrix | None, trained: BoolArray, seed: int, device: str
-    ) -> tuple[SequentialModel, torch.Generator]:
-        config = self.config
-        generator = torch.Generator(device).manual_seed(seed)
-        with torch.device(device):
-            if first is None:
-                dim, n_items = config.embedding_dim, int(trained.sum())
-                table = ItemTable.random(
-                    n_items, dim, scale=config.table_scale, generator=generator
-                )
-            else:
-                dim = first.shape[1]
-                table = ItemTable.from_embeddings(first[trained], scale=config.table_scale)
-            network = SASRec(dim, config, generator)
-        return SequentialModel(table, network, FullSoftmax()), generator
-
-    def _make_ranker(
-        self, model: SequentialModel, first: FloatMatrix | None, trained: BoolArray
-    ) -> SequentialRanker:
-        rows = model.table().detach().cpu().numpy()
-        if first is None:
-            vectors = np.zeros((trained.size, rows.shape[1]), dtype=np.float32)
-        else:
-            vectors = first * np.float32(self.config.table_scale)
-        vectors[trained] = rows
-        return self._ranker_of(model.network, vectors, trained)
-
-    def _ranker_of(
-        self, network: torch.nn.Module, vectors: FloatMatrix, trained: BoolArray
-    ) -> SequentialRanker:
-        random = self.config.item_table == "random"
-        return SequentialRanker(
-            network,
-            vectors,
-            trained=trained,
-            known=trained if random else np.ones_like(trained),
-            max_length=self.config.max_length,
+            return None, None
+        given = pick_embeddings(
+            embeddings, config.embedding, n_items=train.n_items, model=self.label
         )
+        text = None if start is None else _source(start, self.kind).text
+        text = text or fit_text(config, given, trained, label=self.label)
+        return text, text.reduce(given)
+
+    def _set(
+        self, text: TableText | None, ranker: SequentialRanker, unseen: FloatMatrix | None
+    ) -> None:
+        self.text, self._ranker, self._unseen_text = text, ranker, unseen
 
     def _checkpoint(
         self,
         context: FitContext,
         sessions: Ragged,
-        first: FloatMatrix | None,
+        vectors: FloatMatrix | None,
         validation: HeldOut | None,
         seed: int,
     ) -> Checkpoint | None:
         if context.checkpoint is None:
             return None
-        parts: list[object] = [_KIND, self.config.to_dict(), seed, sessions.items, sessions.offsets]
-        if first is not None:
-            parts.append(first)
+        parts: list[object] = [self.config.to_dict(), seed, sessions.items, sessions.offsets]
+        if vectors is not None:
+            parts.append(vectors)
         if validation is not None:
             parts += [validation.prompts.items, validation.prompts.offsets]
             parts += [validation.targets.items, validation.targets.offsets]
+        if context.start is not None:
+            state = _source(context.start, self.kind).fitted().model.state_dict()
+            parts += [context.start.items, *(value.cpu().numpy() for value in state.values())]
         return Checkpoint(context.checkpoint / "training.safetensors", fingerprint(*parts))
 
     def recommend(
@@ -225,27 +207,77 @@ class SequentialRecommender:
         candidates: BoolArray | None = None,
     ) -> Recommendations:
         """Rank as the Protocol says."""
-        ranker = self._fitted()
+        ranker = self.fitted()
         mask = check_request(prompts, k, candidates, n_items=ranker.trained.size)
         with torch_threads(thread_count()):
             return ranker.rank(prompts, k, exclude_seen=exclude_seen, candidates=mask)
 
-    def _fitted(self) -> SequentialRanker:
+    def extend(self, vectors: ItemEmbeddings) -> Self:
+        """Add items by their text vectors alone, without training; they get the next indices.
+
+        Like other items without a train event they are read in prompts and listed where
+        ``candidates`` asks for them.
+
+        Parameters
+        ----------
+        vectors : ItemEmbeddings
+            One row for each new item, made by the encoder that the model was fitted with.
+
+        Returns
+        -------
+        SequentialRecommender
+            A new one that shares the weights.
+
+        Raises
+        ------
+        ConfigError
+            If the item table is not made from text, or the vectors are another encoder's.
+        ShapeError
+            If they are of another width.
+        """
+        ranker = self.fitted()
+        if self.text is None or self._unseen_text is None:
+            raise ConfigError(
+                f'{self.label}: with item_table = "random" nothing is known about a new item; '
+                "fit one with text to extend it"
+            )
+        trained = np.concatenate([ranker.trained, np.zeros(vectors.n_items, dtype=np.bool_)])
+        reduced, width = self.text.reduce(vectors), self._unseen_text.shape[1]
+        if reduced.shape[1] != width:
+            raise ShapeError(
+                f"{self.label} was fitted on vectors of width {width}, got {vectors.dim}"
+            )
+        unseen = np.concatenate([self._unseen_text, reduced])
+        longer = type(self)(self.config)
+        longer.summary = self.summary
+        longer._set(
+            self.text,
+            SequentialRanker(ranker.model, trained=trained, unseen_text=unseen),
+            unseen,
+        )
+        return longer
+
+    def fitted(self) -> SequentialRanker:
+        """Give the trained weights, ready to rank.
+
+        Raises
+        ------
+        NotFittedError
+            If there was no fit.
+        """
         if self._ranker is None:
-            raise not_fitted(_NAME)
+            raise not_fitted(self.label)
         return self._ranker
 
     def save(self, path: Path) -> None:
-        """Write the item table, the network and what the fit did."""
-        ranker = self._fitted()
-        network = ranker.network.state_dict()
-        arrays = {
-            "item_vectors": ranker.vectors,
-            "trained": ranker.trained,
-            **{f"network.{name}": value.cpu().numpy() for name, value in network.items()},
-        }
-        summary = asdict(self.summary)
-        write_model(path, kind=_KIND, config=self.config, arrays=arrays, extra={"summary": summary})
+        """Write the weights, the reduction of the text, and what the fit did."""
+        ranker = self.fitted()
+        saving.write(
+            path,
+            self.kind,
+            self.config,
+            saving.Parts(ranker.model, ranker.trained, self.text, self._unseen_text, self.summary),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -256,31 +288,27 @@ class SequentialRecommender:
         ArtifactError
             If the folder is damaged, or its weights do not go with its settings.
         """
-        values, arrays, extra = read_model(path, kind=_KIND)
-        config = SequentialConfig.make(values, what=str(path / "config.json"))
-        vectors, trained = arrays["item_vectors"], arrays["trained"]
-        network = SASRec(vectors.shape[1], config, torch.Generator())
-        weights = {
-            name.removeprefix("network."): torch.from_numpy(array)
-            for name, array in arrays.items()
-            if name.startswith("network.")
-        }
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ArtifactError(
-                f"{path}: weights.safetensors does not go with config.json: {error}"
-            ) from error
-        model = cls(config)
-        model._ranker = model._ranker_of(network.eval(), vectors, trained)
-        summary = extra["summary"]
-        model.summary = FitSummary(
-            parameters=summary["parameters"],
-            epochs=summary["epochs"],
-            history=tuple(summary["history"]),
-            notes=tuple(summary["notes"]),
-        )
-        return model
+        config, parts = saving.read(path)
+        recommender = cls(config)
+        recommender.summary = parts.summary
+        ranker = SequentialRanker(parts.model, trained=parts.trained, unseen_text=parts.unseen_text)
+        recommender._set(parts.text, ranker, parts.unseen_text)
+        return recommender
+
+
+def _source(start: WarmStart, kind: str) -> SequentialRecommender:
+    """Give the model to start from.
+
+    Raises
+    ------
+    ConfigError
+        If it is of another kind.
+    """
+    source = start.recommender
+    if not isinstance(source, SequentialRecommender) or source.kind != kind:
+        name = source.label if isinstance(source, SequentialRecommender) else type(source).__name__
+        raise ConfigError(f"{LABELS[kind]} cannot start from a saved {name}; give one of its own")
+    return source
 
 
 def _ndcg(ranker: SequentialRanker, held_out: HeldOut, n_threads: int) -> float:

@@ -8,35 +8,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from llmseq.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from torch import Tensor
+
     from llmseq.models.protocol import FitContext
-    from llmseq.models.sequential.batches import PackedBatch, TrainingWindows
+    from llmseq.models.sequential.batches import PackedBatch
     from llmseq.models.sequential.checkpoint import Checkpoint
     from llmseq.models.sequential.config import SequentialConfig
-    from llmseq.models.sequential.item_table import ItemTable
+    from llmseq.models.sequential.model import SequentialModel
     from llmseq.models.sequential.objectives import Objective
-
-
-class SequentialModel(nn.Module):
-    """Table × network × objective: everything that is trained together."""
-
-    def __init__(self, table: ItemTable, network: nn.Module, objective: Objective) -> None:
-        super().__init__()
-        self.table = table
-        self.network = network
-        self.objective = objective
-
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Mean loss of a batch that carries targets."""
-        vectors = self.table()
-        hidden = self.network(vectors, batch)
-        return self.objective(hidden, vectors, batch.wanted)
+    from llmseq.models.sequential.windows import Windows
 
 
 class Trainer:
@@ -45,11 +32,13 @@ class Trainer:
     Parameters
     ----------
     model : SequentialModel
-        Freshly made.
-    windows : TrainingWindows
+        With its first weights.
+    objective : Objective
+        What is minimised.
+    windows : Windows
         What it learns from.
     config : SequentialConfig
-        Learning rate, batch size, epochs, patience.
+        Learning rate, weight decay, clipping, batch size, epochs, patience.
     generator : Generator
         The one source of chance: order of the sessions and, inside the model, dropout.
     score : callable, optional
@@ -64,7 +53,8 @@ class Trainer:
     def __init__(
         self,
         model: SequentialModel,
-        windows: TrainingWindows,
+        objective: Objective,
+        windows: Windows,
         config: SequentialConfig,
         *,
         generator: torch.Generator,
@@ -73,14 +63,19 @@ class Trainer:
         checkpoint: Checkpoint | None,
     ) -> None:
         self._model = model
+        self._objective = objective
         self._windows = windows
         self._config = config
         self._generator = generator
         self._score = score
         self._context = context
         self._checkpoint = checkpoint
-        self._optimiser = torch.optim.Adam(
-            model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
+        self._optimiser = torch.optim.AdamW(
+            model.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self._best_weights: dict[str, Tensor] = {}
         self.best_epoch = 0
@@ -127,33 +122,51 @@ class Trainer:
         return max((record["ndcg@20"] for record in self.history), default=-math.inf)
 
     def _train(self, epoch: int) -> float:
-        """One pass over the windows; returns the mean loss of an event."""
+        """One pass over the windows; returns the mean loss of a target."""
         self._model.train()
         size, device = self._config.batch_size, self._context.device
         n_batches = -(-len(self._windows) // size)
-        total = 0.0
+        total, n_targets = 0.0, 0
         batches = self._windows.batches(size, self._generator, device=device)
         for done, batch in enumerate(batches, start=1):
-            self._optimiser.zero_grad()
-            loss = self._model(batch)
-            loss.backward()
-            self._optimiser.step()
-            value = float(loss.detach())
+            value = self._step(batch)
             if not math.isfinite(value):
-                raise ConfigError(
-                    f"training diverged: the loss is {value} in epoch {epoch}, batch {done}; "
-                    f"lower learning_rate (now {self._config.learning_rate:g})"
-                )
-            total += value * batch.items.numel()
-            share = (epoch - 1 + done / n_batches) / self._config.n_epochs
-            self._context.report(share, self._news(epoch, value))
-        return total / self._windows.n_targets
+                raise self._diverged(f"the loss is {value} in epoch {epoch}, batch {done}")
+            total += value * batch.wanted.numel()
+            n_targets += batch.wanted.numel()
+            self._context.report(*self._news(epoch, done / n_batches, value))
+        if not all(torch.isfinite(value).all() for value in self._model.parameters()):
+            raise self._diverged(f"a weight is not a finite number after epoch {epoch}")
+        return total / n_targets
 
-    def _news(self, epoch: int, loss: float) -> str:
-        text = f"epoch {epoch} of at most {self._config.n_epochs}, loss {loss:.2f}"
-        if self._score is None or not self.history:
-            return text
-        return f"{text}, best ndcg@20 {self._best_score():.4f} (epoch {self.best_epoch})"
+    def _step(self, batch: PackedBatch) -> float:
+        """Learn from one batch; returns its mean loss before the step."""
+        self._optimiser.zero_grad()
+        loss = self._model.loss(batch, self._objective)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
+        self._optimiser.step()
+        self._model.table.constrain()
+        return float(loss.detach())
+
+    def _diverged(self, what: str) -> ConfigError:
+        clipped = "" if self._config.clip_norm is not None else " or set clip_norm"
+        return ConfigError(
+            f"training diverged: {what}; lower learning_rate "
+            f"(now {self._config.learning_rate:g}){clipped}"
+        )
+
+    def _news(self, epoch: int, share: float, loss: float) -> tuple[float, str]:
+        """Share of the longest possible training that is done, and a text about it."""
+        most = self._config.n_epochs
+        text = f"epoch {epoch} of at most {most}, loss {loss:.2f}"
+        if self._score is not None and self.history:
+            text += f", best ndcg@20 {self._best_score():.4f} (epoch {self.best_epoch})"
+        if self.history:
+            each = sum(record["seconds"] for record in self.history) / len(self.history)
+            text += f", at most {_duration(each * (most - epoch + 1 - share))} left"
+        return (epoch - 1 + share) / most, text
 
     def _save(self) -> None:
         if self._checkpoint is None:
@@ -180,6 +193,10 @@ class Trainer:
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": slots, "param_groups": groups})
         self.best_epoch, self.history = state["best_epoch"], state["history"]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

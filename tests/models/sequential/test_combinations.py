@@ -1,0 +1,62 @@
+"""Every network with every item table, objective, block and head: they go together, and learn."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from llmseq.models.sequential.config import BlockKind, ObjectiveKind, TableMode
+from llmseq.testing.conformance import (
+    Subject,
+    check_candidates,
+    check_checkerboard,
+    check_lists,
+    check_planted_groups,
+    check_save_and_load,
+)
+
+NETWORKS = ("sasrec", "bert4rec", "gru4rec")
+TABLES, OBJECTIVES, BLOCKS = map(get_args, (TableMode, ObjectiveKind, BlockKind))
+CHECKS = (check_lists, check_candidates, check_save_and_load, check_planted_groups)
+
+# A yes or no says less at a time than a softmax: it takes more epochs.
+SLOWER = (("n_negatives", 4), ("n_epochs", 60))
+
+
+def with_objective(network, objective, *settings):
+    more = SLOWER if objective in {"bce", "gbce"} else ()
+    return Subject(network, (*settings, ("objective", objective), *more))
+
+
+WITH_OBJECTIVES = [
+    with_objective(network, objective, ("item_table", table))
+    for network in NETWORKS
+    for table in TABLES
+    for objective in OBJECTIVES
+]
+WITH_PARTS = [
+    Subject(network, (("item_table", table), ("head", "projection")))
+    for network in NETWORKS
+    for table in ("random", "llm_init", "null_space")
+] + [
+    Subject(network, (("block", block), ("n_heads", 2)))
+    for network in ("sasrec", "bert4rec")
+    for block in BLOCKS
+]
+
+
+@pytest.mark.parametrize("subject", WITH_OBJECTIVES + WITH_PARTS, ids=str)
+def test_goes_together_and_finds_the_groups(subject):
+    for check in CHECKS:
+        check(subject)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [with_objective(network, objective) for network in NETWORKS for objective in OBJECTIVES]
+    + WITH_PARTS,
+    ids=str,
+)
+def test_finds_the_withheld_diagonal(subject):
+    check_checkerboard(subject)
