@@ -4,17 +4,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from llmseq.data.sessions import HeldOut, Sessions
 from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, NotFittedError, ShapeError
-from llmseq.models.protocol import FitContext
+from llmseq.models.protocol import FitContext, WarmStart
 from llmseq.models.sequential.recommender import SequentialRecommender
-from llmseq.storage import file_fingerprint, read_json, write_json
 from llmseq.testing.worlds import log_of
 
 
@@ -125,6 +125,43 @@ def test_unreduced_vectors_must_be_as_wide_as_the_network(tiny, cold_circle, tex
     fit(config.replace(embedding_dim=20, n_epochs=1), cold_circle, embeddings=text)
 
 
+@pytest.mark.parametrize(
+    ("settings", "vectors", "error", "says"),
+    [
+        ({"embedding_dim": 12}, (12, 20), ConfigError, "embedding_dim = 12 is more than the 11"),
+        ({"embedding_dim": 8}, (12, 5), ConfigError, "embedding_dim = 8 is more than the 5"),
+        ({"embedding_dim": None, "n_heads": 6}, (12, 5), ConfigError, "5 dimensions.* 6 heads"),
+        ({}, (13, 20), ShapeError, "13 rows, but the catalogue has 12 items"),
+        (
+            {"item_table": "null_space", "embedding_dim": None, "identity_dim": 40},
+            (12, 20),
+            ConfigError,
+            "identity_dim = 40 leaves no room for text in 10 dimensions",
+        ),
+        (
+            {"item_table": "identity_beside_text", "embedding_dim": None, "identity_dim": 128},
+            (12, 20),
+            ConfigError,
+            "identity_dim = 128 leaves no room for text in 128 dimensions",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_an_error_before_training(
+    small, circle, settings, vectors, error, says
+):
+    config = small("sasrec", **{"item_table": "llm_init", **settings})
+    given = {"text": ItemEmbeddings(np.random.default_rng(0).normal(size=vectors))}
+    news = []
+    with pytest.raises(error, match=says):
+        fit(
+            config,
+            circle,
+            embeddings=given,
+            context=FitContext(progress=lambda *args: news.append(args)),
+        )
+    assert news == []
+
+
 def test_nothing_to_learn_from_is_an_error(tiny):
     with pytest.raises(InvalidDataError, match="two events"):
         fit(tiny, log_of([[1], [2]], 3))
@@ -160,19 +197,6 @@ def test_a_loaded_model_is_the_saved_one(tiny, cold_circle, text, tmp_path):
     np.testing.assert_array_equal(ours.scores, theirs.scores)
 
 
-def test_weights_that_do_not_go_with_the_settings_are_an_artifact_error(tiny, circle, tmp_path):
-    folder = tmp_path / "model"
-    fit(tiny.replace(n_epochs=1), circle).save(folder)
-    weights = load_file(folder / "weights.safetensors")
-    weights.pop("weights.network.norm.weight")
-    save_file(weights, folder / "weights.safetensors")
-    manifest = read_json(folder / "manifest.json")
-    manifest["files"]["weights.safetensors"] = file_fingerprint(folder / "weights.safetensors")
-    write_json(folder / "manifest.json", manifest)
-    with pytest.raises(ArtifactError, match=r"does not go with config\.json"):
-        SequentialRecommender.load(folder)
-
-
 def test_a_checkpoint_belongs_to_its_data_and_settings(tiny, circle, tmp_path):
     context = FitContext(checkpoint=tmp_path)
     config = tiny.replace(n_epochs=1)
@@ -185,6 +209,42 @@ def test_a_checkpoint_belongs_to_its_data_and_settings(tiny, circle, tmp_path):
     ):
         with pytest.raises(ArtifactError, match="other data or settings"):
             changed()
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        ("gru4rec", {}),
+        ("bert4rec", {}),
+        ("sasrec", {"head": "projection"}),
+        ("sasrec", {"objective": "bce"}),
+        ("sasrec", {"block": "ligr"}),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_an_error_before_training(
+    small, circle, tmp_path, network, settings
+):
+    news = []
+    context = FitContext(checkpoint=tmp_path)
+    fit(small("sasrec"), circle, context=context)
+    listening = replace(context, progress=lambda *args: news.append(args))
+    with pytest.raises(ArtifactError, match="other data or settings"):
+        fit(small(network, **settings), circle, context=listening)
+    assert news == []
+
+
+def test_a_checkpoint_belongs_to_what_training_started_from(small, circle, tmp_path):
+    config, same = small("sasrec"), np.arange(12, dtype=np.int32)
+    sources = [fit(config, circle, seed=seed) for seed in (1, 2)]
+
+    def go_on(source):
+        start = WarmStart(source, same)
+        fit(config, circle, context=FitContext(checkpoint=tmp_path, start=start))
+
+    go_on(sources[0])
+    go_on(sources[0])
+    with pytest.raises(ArtifactError, match="other data or settings"):
+        go_on(sources[1])
 
 
 @pytest.mark.slow
