@@ -146,6 +146,7 @@ for _name, _entry in {
             "n_blocks": 2,
             "n_heads": 3,
         },
+        {"dropout": 0.6},
         quick=True,
     ),
     "bert4rec": _sequential(

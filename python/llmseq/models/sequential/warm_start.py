@@ -67,5 +67,5 @@ def copy_weights(
 
 
 def _build(model: SequentialModel) -> list[tuple[type, object]]:
-    """The parts of a model and their heads: what the shapes of the weights do not tell."""
+    """List the parts of a model and their heads, which the shapes of weights do not tell."""
     return [(type(part), getattr(part, "n_heads", None)) for part in model.modules()]
