@@ -233,6 +233,14 @@ def test_a_checkpoint_of_another_model_is_an_error_before_training(
     assert news == []
 
 
+def test_a_checkpoint_belongs_to_its_text(small, cold_circle, text, tmp_path):
+    config, context = small("sasrec", item_table="llm_init"), FitContext(checkpoint=tmp_path)
+    fit(config, cold_circle, embeddings=text, context=context)
+    other = {"text": ItemEmbeddings(text["text"].vectors[::-1])}
+    with pytest.raises(ArtifactError, match="other data or settings"):
+        fit(config, cold_circle, embeddings=other, context=context)
+
+
 def test_a_checkpoint_belongs_to_what_training_started_from(small, circle, tmp_path):
     config, same = small("sasrec"), np.arange(12, dtype=np.int32)
     sources = [fit(config, circle, seed=seed) for seed in (1, 2)]
