@@ -180,6 +180,30 @@ def test_a_neural_model_is_fitted_again_for_the_best_number_of_epochs(shop_folde
     assert len(saved.recommender.summary.history) == config["n_epochs"] <= 3
 
 
+def test_a_neural_model_starts_from_a_saved_one(
+    llmseq: Callable[..., Result], shop_folder: Path, tmp_path: Path
+) -> None:
+    small = [f"--set={key}" for key in ("embedding_dim=8", "n_epochs=2", "dropout=0.25")]
+    words = ["fit", shop_folder, "--model", "sasrec", "--threads", 1]
+    assert llmseq(*words, "--out", tmp_path / "first", *small).exit_code == 0
+    start = ["--from", tmp_path / "first"]
+    result = llmseq(*words, "--out", tmp_path / "second", *start, "--set=n_epochs=1")
+    assert result.exit_code == 0, result.output
+    first, second = (load_model(tmp_path / name) for name in ("first", "second"))
+    losses = [model.recommender.summary.history[0]["loss"] for model in (first, second)]
+    assert losses[1] < losses[0]  # it goes on where the first one was
+    assert second.recommender.config.to_dict()["dropout"] == 0.25
+    assert second.provenance["started_from"] == str(tmp_path / "first")
+
+
+def test_a_model_starts_only_from_its_own_kind(
+    llmseq: Callable[..., Result], shop_folder: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    words = ["fit", shop_folder, "--out", tmp_path / "model", "--from", model_folder]
+    result = llmseq(*words, "--model", "sasrec")
+    assert (result.exit_code, "sasrec cannot start from a saved" in result.stderr) == (2, True)
+
+
 def test_fit_on_train_leaves_test_out(shop_folder: Path) -> None:
     dataset = read_dataset(shop_folder)
     train = split_dataset(dataset).train

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmseq.errors import ConfigError
-from llmseq.experiment.presets import make_spec
+from llmseq.experiment.presets import PRESETS, make_spec
 from llmseq.experiment.spec import CompareSpec, ModelSpec
 from llmseq.models.catalog import MODELS
 
@@ -19,11 +19,35 @@ def spec(*names: str, **changes: Any) -> CompareSpec:
     return CompareSpec(dataset="shop", fingerprint="0", models=models, **changes)
 
 
-@pytest.mark.parametrize("preset", ["quick", "thorough"])
-def test_presets_survive_toml_and_name_every_model(shop: SessionDataset, preset: str) -> None:
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_survive_toml(shop: SessionDataset, preset: str) -> None:
     made = make_spec(shop, Path("shop"), preset=preset)
     assert CompareSpec.from_toml(made.to_toml()) == made
-    assert [model.name for model in made.models] == list(MODELS)
+
+
+def test_thorough_has_every_model_and_quick_leaves_slow_ones_out(shop: SessionDataset) -> None:
+    thorough, quick = (
+        {model.name for model in make_spec(shop, Path("shop"), preset=preset).models}
+        for preset in ("thorough", "quick")
+    )
+    assert thorough == set(MODELS)
+    slow = {"bert4rec", "gru4rec", "llm2bert4rec", "llm2gru4rec"}
+    assert quick == thorough - slow
+
+
+def test_paper_has_the_published_settings_of_the_neural_models(shop: SessionDataset) -> None:
+    strong, paper = (
+        {model.name: model for model in make_spec(shop, Path("shop"), preset=preset).models}
+        for preset in ("strong", "paper")
+    )
+    assert set(strong) == set(paper)
+    assert {MODELS[name].family for name in paper} == {"sequential"}
+    [config] = paper["bert4rec"].configs()
+    published = ("learning_rate", "weight_decay", "clip_norm", "mask_prob", "head")
+    values = config.to_dict()
+    assert [values[key] for key in published] == [0.0023, 0.0409, 92.0, 0.9, "projection"]
+    [own] = strong["bert4rec"].configs()
+    assert own.to_dict()["head"] == "dot"
 
 
 def test_thorough_tunes_neural_models_alike(shop: SessionDataset) -> None:

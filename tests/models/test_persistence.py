@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 
 from llmseq.config import Config
-from llmseq.errors import ArtifactError, InvalidDataError
+from llmseq.data.catalogue import Catalogue
+from llmseq.embeddings.matrix import ItemEmbeddings
+from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, ShapeError
 from llmseq.models.persistence import (
     SavedModel,
     load_members,
@@ -16,6 +19,8 @@ from llmseq.models.persistence import (
     write_model,
 )
 from llmseq.models.popularity import PopularityRecommender
+from llmseq.models.sequential.config import SASRecConfig
+from llmseq.models.sequential.recommender import SequentialRecommender
 from llmseq.testing.worlds import log_of
 
 
@@ -173,3 +178,44 @@ def test_a_damaged_or_missing_catalogue(served, tmp_path):
     served.recommender.save(tmp_path / "bare")
     with pytest.raises(ArtifactError, match="without its catalogue"):
         load_model(tmp_path / "bare")
+
+
+@pytest.fixture
+def extendable():
+    train = log_of([[0, 1, 2], [1, 2, 0], [2, 0, 1]] * 4, 4)  # nobody met the last item
+    config = SASRecConfig(item_table="llm_init", n_epochs=1, n_heads=1, n_blocks=1)
+    text = {"text": ItemEmbeddings(np.eye(4, 6), {"encoder": "eye"})}
+    model = SequentialRecommender(config).fit(train, embeddings=text, rng=np.random.default_rng(0))
+    return SavedModel(model, train.catalogue, {"name": "llm2sasrec"})
+
+
+def new_items(*ids):
+    return Catalogue(pl.DataFrame({"item_id": ids, "title": ids, "text": ids, "brand": "b"}))
+
+
+def test_new_items_are_listed_where_candidates_name_them(extendable, tmp_path):
+    longer = extendable.extend(new_items("n0", "n1"), ItemEmbeddings(np.eye(2, 6)))
+    longer.save(tmp_path / "model")
+    served = load_model(tmp_path / "model")
+    assert served.catalogue.ids.tolist() == ["i0", "i1", "i2", "i3", "n0", "n1"]
+    assert {item for item, _ in served.recommend([["i0"]], 9)[0]} == {"i1", "i2"}
+    [found] = served.recommend([["i0", "n1"]], 9, candidates=["n0", "n1", "i3"])
+    assert {item for item, _ in found} == {"n0", "i3"}
+    assert extendable.catalogue.n_items == 4  # the model itself stays as it was
+
+
+@pytest.mark.parametrize(
+    ("ids", "n_vectors", "error", "says"),
+    [
+        (("n0", "i1"), 2, InvalidDataError, 'item "i1" is in the catalogue already'),
+        (("n0",), 2, ShapeError, "1 new items, but 2 vectors"),
+    ],
+)
+def test_wrong_extensions_are_refused(extendable, ids, n_vectors, error, says):
+    with pytest.raises(error, match=says):
+        extendable.extend(new_items(*ids), ItemEmbeddings(np.eye(n_vectors, 6)))
+
+
+def test_a_model_without_text_cannot_be_extended(served):
+    with pytest.raises(ConfigError, match="PopularityRecommender cannot be extended"):
+        served.extend(new_items("n0"), ItemEmbeddings(np.eye(1, 6)))
