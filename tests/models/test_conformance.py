@@ -17,9 +17,7 @@ def test_conforms(subject, check):
 
 
 @pytest.mark.parametrize("check", BEHAVIOUR, ids=lambda check: check.__name__)
-@pytest.mark.parametrize(
-    "subject", [s for s in SUBJECTS if s.personal], ids=str
-)
+@pytest.mark.parametrize("subject", [s for s in SUBJECTS if s.personal], ids=str)
 def test_finds_what_is_planted(subject, check):
     check(subject)
 

@@ -51,7 +51,7 @@ def test_a_loaded_model_gives_the_same_lists(
     model.save(tmp_path / "model")
     loaded = SequentialRecommender.load(tmp_path / "model")
     assert (loaded.config, loaded.summary) == (model.config, model.summary)
-    assert loaded.kind == network
+    assert loaded.config.network == network
     require_same_lists(model, loaded, 14)
 
 

@@ -187,3 +187,14 @@ def test_vectors_must_be_those_of_the_source(small, cold_circle, grown, text, gr
         fit(config, grown, {"text": ItemEmbeddings(vectors, {"encoder": "other"})}, source)
     with pytest.raises(ShapeError, match="width 20, got 19"):
         fit(config, grown, {"text": ItemEmbeddings(vectors[:, :19])}, source)
+
+
+@pytest.mark.parametrize("items", [OLD[:3], OLD + 1, OLD - 1], ids=["short", "beyond", "below"])
+def test_items_must_go_with_the_two_catalogues(small, cold_circle, grown, text, items):
+    source = fit(small("sasrec"), cold_circle, text)
+    with pytest.raises(ShapeError, match="16 items"):
+        SequentialRecommender(still(source.config)).fit(
+            grown,
+            rng=np.random.default_rng(5),
+            context=FitContext(start=WarmStart(source, items)),
+        )

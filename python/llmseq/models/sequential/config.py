@@ -11,6 +11,7 @@ from llmseq.embeddings.reduce import ReductionConfig
 
 USUAL_DIM = 128
 
+NetworkName = Literal["sasrec", "bert4rec", "gru4rec"]
 TableMode = Literal[
     "random",
     "llm_init",
@@ -35,6 +36,8 @@ class SequentialConfig(Config):
 
     Parameters
     ----------
+    network
+        Which of the three; fixed by the subclass.
     item_table
         Where an item's vector comes from. ``"random"``: trained from Xavier-normal rows.
         ``"llm_init"``: starts as the reduced text vector, then trained on (the study's way).
@@ -91,6 +94,7 @@ class SequentialConfig(Config):
         Stop after so many epochs without a better NDCG@20 on the validation part; 0: never.
     """
 
+    network: NetworkName
     item_table: TableMode = "random"
     embedding: str | None = None
     reduction: ReductionConfig = ReductionConfig(method="pca_whiten")

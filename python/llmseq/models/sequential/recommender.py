@@ -11,7 +11,7 @@ from llmseq.core import evaluate_lists, thread_count
 from llmseq.errors import ConfigError, MissingExtraError, ShapeError
 from llmseq.models.protocol import FitContext, FitSummary
 from llmseq.models.request import check_request, not_fitted, pick_embeddings
-from llmseq.models.sequential.config import SASRecConfig, SequentialConfig
+from llmseq.models.sequential.config import NetworkName, SASRecConfig, SequentialConfig
 from llmseq.storage import fingerprint
 from llmseq.types import Ragged
 
@@ -61,15 +61,9 @@ class SequentialRecommender:
         self._unseen_text: FloatMatrix | None = None
 
     @property
-    def kind(self) -> str:
-        """Name of the network, which is also the registry entry that reads a saved model."""
-        name: str = self.config.model_dump()["network"]
-        return name
-
-    @property
     def label(self) -> str:
         """Name of the network as people write it."""
-        return LABELS[self.kind]
+        return LABELS[self.config.network]
 
     def refit_config(self) -> SequentialConfig:
         """Return the settings with the number of epochs that the last fit chose.
@@ -123,7 +117,9 @@ class SequentialRecommender:
                 generator=generator,
             )
             if context.start is not None:
-                copy_weights(_source(context.start, self.kind), model, context.start.items, trained)
+                copy_weights(
+                    _source(context.start, self.config.network), model, context.start.items, trained
+                )
             unseen = None if vectors is None else vectors[~trained]
 
             def ranker() -> SequentialRanker:
@@ -168,7 +164,7 @@ class SequentialRecommender:
         given = pick_embeddings(
             embeddings, config.embedding, n_items=train.n_items, model=self.label
         )
-        text = None if start is None else _source(start, self.kind).text
+        text = None if start is None else _source(start, self.config.network).text
         text = text or fit_text(config, given, trained, label=self.label)
         return text, text.reduce(given)
 
@@ -194,7 +190,7 @@ class SequentialRecommender:
             parts += [validation.prompts.items, validation.prompts.offsets]
             parts += [validation.targets.items, validation.targets.offsets]
         if context.start is not None:
-            state = _source(context.start, self.kind).fitted().model.state_dict()
+            state = _source(context.start, self.config.network).fitted().model.state_dict()
             parts += [context.start.items, *(value.cpu().numpy() for value in state.values())]
         return Checkpoint(context.checkpoint / "training.safetensors", fingerprint(*parts))
 
@@ -274,7 +270,6 @@ class SequentialRecommender:
         ranker = self.fitted()
         saving.write(
             path,
-            self.kind,
             self.config,
             saving.Parts(ranker.model, ranker.trained, self.text, self._unseen_text, self.summary),
         )
@@ -296,7 +291,7 @@ class SequentialRecommender:
         return recommender
 
 
-def _source(start: WarmStart, kind: str) -> SequentialRecommender:
+def _source(start: WarmStart, network: NetworkName) -> SequentialRecommender:
     """Give the model to start from.
 
     Raises
@@ -305,9 +300,11 @@ def _source(start: WarmStart, kind: str) -> SequentialRecommender:
         If it is of another kind.
     """
     source = start.recommender
-    if not isinstance(source, SequentialRecommender) or source.kind != kind:
+    if not isinstance(source, SequentialRecommender) or source.config.network != network:
         name = source.label if isinstance(source, SequentialRecommender) else type(source).__name__
-        raise ConfigError(f"{LABELS[kind]} cannot start from a saved {name}; give one of its own")
+        raise ConfigError(
+            f"{LABELS[network]} cannot start from a saved {name}; give one of its own"
+        )
     return source
 
 

@@ -39,8 +39,8 @@ class Parts:
     summary: FitSummary
 
 
-def write(path: Path, kind: str, config: SequentialConfig, parts: Parts) -> None:
-    """Write a model's folder."""
+def write(path: Path, config: SequentialConfig, parts: Parts) -> None:
+    """Write a model's folder; its kind is the network, which the registry has an entry for."""
     state = parts.model.state_dict()
     arrays: dict[str, NDArray[Any]] = {
         "trained": parts.trained,
@@ -56,7 +56,7 @@ def write(path: Path, kind: str, config: SequentialConfig, parts: Parts) -> None
             "origin": dict(parts.text.origin),
             "reduction": reducer.config.to_dict(),
         }
-    write_model(path, kind=kind, config=config, arrays=arrays, extra=extra)
+    write_model(path, kind=config.network, config=config, arrays=arrays, extra=extra)
 
 
 def read(path: Path) -> tuple[SequentialConfig, Parts]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from llmseq.errors import ConfigError
+from llmseq.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
     from llmseq.models.sequential.model import SequentialModel
@@ -38,8 +38,15 @@ def copy_weights(
     ------
     ConfigError
         If the two differ in build or shape.
+    ShapeError
+        If ``items`` does not go with the two catalogues.
     """
     found = source.fitted()
+    if items.shape != trained.shape or not ((items >= -1) & (items < len(found.trained))).all():
+        raise ShapeError(
+            f"WarmStart.items must say for each of the {len(trained)} items which of the saved "
+            f"model's {len(found.trained)} it is, or −1; got shape {items.shape}"
+        )
     if _build(found.model) != _build(model):
         raise ConfigError(
             "the saved model does not go with the settings: its item table, blocks, heads or head "
