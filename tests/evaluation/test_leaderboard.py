@@ -84,7 +84,8 @@ def test_json_has_the_names_of_the_schema():
     assert {"baseline", "absolute", "relative", "interval", "p_value", "p_holm"} <= set(
         model["versus"]
     )
-    assert {"fit_s", "recommend_s", "peak_memory_mib", "parameters", "epochs"} == set(model["cost"])
+    fields = {"fit_s", "recommend_s", "peak_memory_mib", "parameters", "epochs", "best_epoch_s"}
+    assert fields == set(model["cost"])
     assert values["models"][1]["versus"] is None
 
 

@@ -132,6 +132,7 @@ def _model(
             "peak_memory_mib": 812.0 if neural else 1320.5,
             "parameters": 1_562_880 if neural else None,
             "epochs": 15 if neural else None,
+            "best_epoch_s": 96.0 if neural else None,
         },
     }
 

@@ -69,13 +69,17 @@ class Versus:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model takes: seconds, memory, trained parameters, epochs; None: not measured."""
+    """What a model takes: seconds, memory, trained parameters, epochs; None: not measured.
+
+    ``epochs`` is the best one's number and ``best_epoch_s`` the training until its end.
+    """
 
     fit_s: float | None = None
     recommend_s: float | None = None
     peak_memory_mib: float | None = None
     parameters: int | None = None
     epochs: float | None = None
+    best_epoch_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

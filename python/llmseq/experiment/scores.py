@@ -152,17 +152,18 @@ def _cost(contender: Contender, contenders: Sequence[Contender], lists: Lists) -
         fit_s = sum(part.fit_s or 0.0 for part in parts)
         parameters = sum(part.parameters or 0 for part in parts)
         memory = max(part.peak_memory_mib or 0.0 for part in parts)
-        epochs = None
+        epochs = best_epoch_s = None
     else:
         own = _fit_cost(contender)
         fit_s, parameters = own.fit_s or 0.0, own.parameters or 0
-        memory, epochs = own.peak_memory_mib or 0.0, own.epochs
+        memory, epochs, best_epoch_s = own.peak_memory_mib or 0.0, own.epochs, own.best_epoch_s
     return Cost(
         fit_s=fit_s,
         recommend_s=lists.recommend_s,
         peak_memory_mib=max(memory, lists.peak_memory_mib),
         parameters=parameters,
         epochs=epochs,
+        best_epoch_s=best_epoch_s,
     )
 
 
@@ -170,11 +171,16 @@ def _fit_cost(contender: Contender) -> Cost:
     """Mean over seeds; the most memory of any."""
     stages = [fitted.stage for fitted in contender.fits]
     epochs = [fitted.summary["epochs"] for fitted in contender.fits]
+    trained = [
+        sum(row["seconds"] for row in fitted.summary["history"][: fitted.summary["epochs"]])
+        for fitted in contender.fits
+    ]
     return Cost(
         fit_s=float(np.mean([stage.values["fit_s"] for stage in stages])),
         peak_memory_mib=max(stage.peak_memory_mib for stage in stages),
         parameters=int(contender.fits[0].summary["parameters"]),
         epochs=None if None in epochs else float(np.mean(epochs)),
+        best_epoch_s=float(np.mean(trained)) if any(trained) else None,
     )
 
 
