@@ -65,7 +65,7 @@ def test_new_items_are_listed_by_candidates_alone(small, circle, text, network):
 def test_a_new_item_of_the_same_text_scores_the_same_where_text_is_all(
     small, circle, text, network
 ):
-    config = small(network, item_table="bounded_delta", max_delta=0.0, n_epochs=2)
+    config = small(network, item_table="bounded_delta", max_delta=0.0, unseen_scale=1.0, n_epochs=2)
     model = fit(config, circle, part(text, slice(12)))
     copies = model.extend(part(text, slice(12))["text"])  # item 12 + i has the text of item i
     old = copies.recommend(PROMPTS.take([0]), 12, exclude_seen=False)

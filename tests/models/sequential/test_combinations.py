@@ -20,12 +20,11 @@ NETWORKS = ("sasrec", "bert4rec", "gru4rec")
 TABLES, OBJECTIVES, BLOCKS = map(get_args, (TableMode, ObjectiveKind, BlockKind))
 CHECKS = (check_lists, check_candidates, check_save_and_load, check_planted_groups)
 
-# A yes or no says less at a time than a softmax: it takes more epochs.
-SLOWER = (("n_negatives", 4), ("n_epochs", 60))
-
 
 def with_objective(network, objective, *settings):
-    more = SLOWER if objective in {"bce", "gbce"} else ()
+    """A yes or no says less at a time than a softmax, a cloze asks less: they take more epochs."""
+    n_epochs = 120 if network == "bert4rec" else 60
+    more = (("n_negatives", 4), ("n_epochs", n_epochs)) if objective in {"bce", "gbce"} else ()
     return Subject(network, (*settings, ("objective", objective), *more))
 
 

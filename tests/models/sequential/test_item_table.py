@@ -49,7 +49,7 @@ def test_initialised_rows_start_from_the_text_and_are_trained():
     assert table().tolist() == [[6, 8], [0, 2], [-2, 1]]
     set_to(table.rows, [[1.0, 1.0]] * 3)
     assert table().tolist() == [[1, 1]] * 3
-    assert table.unseen(TEXT[:1]).tolist() == [[6, 8]]
+    assert table.from_text(TEXT[:1]).tolist() == [[6, 8]]
 
 
 def test_the_adapter_maps_the_text_through_two_layers():
@@ -60,7 +60,7 @@ def test_the_adapter_maps_the_text_through_two_layers():
     set_to(table.adapter[2].bias, [0.0, -1.0])
     # [3, 4] · 2 = [6, 8] → [100, 92] → [192, 184 − 1]
     assert table()[0].tolist() == [192, 183]
-    torch.testing.assert_close(table.unseen(TEXT), table())
+    torch.testing.assert_close(table.from_text(TEXT), table())
 
 
 def test_a_bounded_row_is_the_text_plus_its_difference():
@@ -68,7 +68,7 @@ def test_a_bounded_row_is_the_text_plus_its_difference():
     assert table().tolist() == [[6, 8], [0, 2], [-2, 1]]
     set_to(table.rows, [[0.5, 0.0], [0.0, 0.0], [0.0, -0.25]])
     assert table().tolist() == [[6.5, 8], [0, 2], [-2, 0.75]]
-    assert table.unseen(TEXT[:1]).tolist() == [[6, 8]]
+    assert table.from_text(TEXT[:1]).tolist() == [[6, 8]]
 
 
 def test_long_differences_are_shortened_and_short_ones_left_alone():
@@ -91,7 +91,7 @@ def test_null_space_keeps_the_leading_directions_and_trains_the_last():
     assert [name for name, _ in table.named_parameters()] == ["rows"]
     set_to(table.rows, [[7.0], [8.0], [9.0]])
     assert table().tolist() == [[6, 7], [0, 8], [-2, 9]]
-    assert table.unseen(TEXT).tolist() == [[6, 0], [0, 0], [-2, 0]]
+    assert table.from_text(TEXT).tolist() == [[6, 0], [0, 0], [-2, 0]]
 
 
 def test_identity_plus_text_adds_the_two():
@@ -99,7 +99,7 @@ def test_identity_plus_text_adds_the_two():
     set_to(table.project.weight, [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     set_to(table.rows, [[0.0, 0.0, 1.0]] * 3)
     assert table().tolist() == [[6, 8, 15], [0, 2, 3], [-2, 1, 0]]
-    assert table.unseen(TEXT[:1]).tolist() == [[6, 8, 14]]
+    assert table.from_text(TEXT[:1]).tolist() == [[6, 8, 14]]
 
 
 def test_identity_beside_text_joins_the_two():
@@ -107,24 +107,24 @@ def test_identity_beside_text_joins_the_two():
     set_to(table.project.weight, [[1.0, 0.0], [1.0, 1.0]])
     set_to(table.rows, [[7.0], [8.0], [9.0]])
     assert table().tolist() == [[7, 6, 14], [8, 0, 2], [9, -2, -1]]
-    assert table.unseen(TEXT[:1]).tolist() == [[0, 6, 14]]
+    assert table.from_text(TEXT[:1]).tolist() == [[0, 6, 14]]
 
 
 @pytest.mark.parametrize("mode", ["llm_init", "frozen_adapter", "bounded_delta"])
 def test_an_unseen_item_starts_where_a_trained_one_starts(mode):
     text = torch.randn(20, 8, generator=seeded(3))
     table = made(mode, text, 8, table_scale=1.5)
-    torch.testing.assert_close(table.unseen(text), table())
+    torch.testing.assert_close(table.from_text(text), table())
 
 
 @pytest.mark.parametrize("mode", ["null_space", "identity_plus_text", "identity_beside_text"])
 def test_an_unseen_item_differs_from_an_untrained_one_by_its_identity_alone(mode):
     text = torch.randn(20, 8, generator=seeded(3))
     table = made(mode, text, 8, table_scale=1.5)
-    assert not torch.equal(table.unseen(text), table())
+    assert not torch.equal(table.from_text(text), table())
     with torch.no_grad():
         table.rows.zero_()
-    torch.testing.assert_close(table.unseen(text), table())
+    torch.testing.assert_close(table.from_text(text), table())
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -134,7 +134,7 @@ def test_every_mode_makes_rows_as_wide_as_the_table(mode):
     table = made(mode, text, 8)
     assert table().shape == (20, 8)
     if mode != "random":
-        assert table.unseen(text[:3]).shape == (3, 8)
+        assert table.from_text(text[:3]).shape == (3, 8)
 
 
 @pytest.mark.parametrize("mode", MODES)

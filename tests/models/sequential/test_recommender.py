@@ -87,7 +87,7 @@ def test_the_table_starts_from_the_text(tiny, circle, cold_circle, text, tmp_pat
     config = of_text(tiny, learning_rate=1e-12, n_epochs=1, table_scale=2.0)
     fit(config, cold_circle, embeddings=text).save(tmp_path / "model")
     arrays = load_file(tmp_path / "model" / "weights.safetensors")
-    table, unseen = arrays["weights.table.rows"], arrays["unseen_text"]
+    table, unseen = arrays["weights.table.rows"], arrays["text"][12:]
     assert table.shape == (12, 10)  # 12 centred vectors span 11, which two heads cannot share
     assert unseen.shape == (2, 10)
     np.testing.assert_allclose(np.linalg.norm(table, axis=1), 2.0, rtol=1e-5)

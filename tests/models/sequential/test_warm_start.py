@@ -88,7 +88,8 @@ def test_without_learning_the_lists_are_those_of_the_source(
 
 
 def test_new_items_start_where_the_text_puts_them(small, cold_circle, grown, text, grown_text):
-    config = small("sasrec", item_table="llm_init", n_epochs=3)
+    alone = {"unseen_neighbours": 0, "unseen_scale": 1.0}
+    config = small("sasrec", item_table="llm_init", n_epochs=3, **alone)
     source = fit(config, cold_circle, text)
     model = fit(still(config), grown, grown_text, source)
     new = source.extend(grown_text["text"])  # item 14 + j has the text of item j

@@ -58,6 +58,10 @@ class SequentialConfig(Config):
         ``bounded_delta``: longest difference, as a share of ``table_scale``.
     identity_dim
         ``null_space`` and ``identity_beside_text``: dimensions of the trained part; None: half.
+    unseen_neighbours, unseen_scale
+        An item that training never saw takes over, beside what its text gives, the mean of what
+        training added to so many trained items, those of the nearest texts; the result times the
+        factor is its vector. 0 and 1: what the text gives, alone.
     input_scale
         Factor of an item's vector where the network reads it; None: √D, as SASRec's authors do.
         Without it, small random rows drown beside the positions and training starts slowly.
@@ -101,6 +105,8 @@ class SequentialConfig(Config):
     table_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     max_delta: float = Field(default=0.5, ge=0, allow_inf_nan=False)
     identity_dim: int | None = Field(default=None, ge=1)
+    unseen_neighbours: int = Field(default=5, ge=0)
+    unseen_scale: float = Field(default=1.2, gt=0, allow_inf_nan=False)
     input_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     embedding_dim: int | None = Field(default=None, ge=1)
     max_length: int = Field(default=20, ge=1)

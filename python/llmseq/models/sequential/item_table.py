@@ -1,7 +1,7 @@
 """Item tables: one vector an item, read by the network and compared with what it returns.
 
 Every network takes any of them. A table holds the V items that training sees; one with text also
-gives vectors for items that it never saw, from their text alone.
+says what it would give for a text alone, from which `UnseenItems` places the items of no session.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class ItemTable(nn.Module):
         """Rows of all items that training sees, (V, D)."""
         raise NotImplementedError
 
-    def unseen(self, text: Tensor) -> Tensor:
-        """Rows (n, D) of items that training never saw, from their reduced text vectors (n, R)."""
+    def from_text(self, text: Tensor) -> Tensor:
+        """Give what texts alone say of items, (n, D), from their reduced vectors (n, R)."""
         raise NotImplementedError
 
     def constrain(self) -> None:
@@ -63,7 +63,7 @@ class InitialisedTable(ItemTable):
         """Rows of all items, (V, D)."""
         return self.rows
 
-    def unseen(self, text: Tensor) -> Tensor:
+    def from_text(self, text: Tensor) -> Tensor:
         """Where such an item would have started."""
         return text * self.scale
 
@@ -86,17 +86,14 @@ class AdapterTable(ItemTable):
         rows: Tensor = self.adapter(self.text)
         return rows
 
-    def unseen(self, text: Tensor) -> Tensor:
+    def from_text(self, text: Tensor) -> Tensor:
         """Send their texts through the same network."""
         rows: Tensor = self.adapter(text * self.scale)
         return rows
 
 
 class BoundedDeltaTable(ItemTable):
-    """Frozen text vectors (V, D) plus a trained difference no longer than ``max_delta · scale``.
-
-    An item that training never saw is its text vector: it lies where the others lie.
-    """
+    """Frozen text vectors (V, D) plus a trained difference no longer than ``max_delta · scale``."""
 
     def __init__(self, text: Tensor, scale: float, max_delta: float) -> None:
         super().__init__()
@@ -109,7 +106,7 @@ class BoundedDeltaTable(ItemTable):
         """Rows of all items, (V, D)."""
         return self.text + self.rows
 
-    def unseen(self, text: Tensor) -> Tensor:
+    def from_text(self, text: Tensor) -> Tensor:
         """Take the text vector itself."""
         return text * self.scale
 
@@ -141,7 +138,7 @@ class NullSpaceTable(ItemTable):
         """Rows of all items, (V, D)."""
         return torch.cat([self.text, self.rows], dim=1)
 
-    def unseen(self, text: Tensor) -> Tensor:
+    def from_text(self, text: Tensor) -> Tensor:
         """Text and no identity."""
         none = text.new_zeros(len(text), self.rows.shape[1])
         return torch.cat([text[:, : self.kept] * self.scale, none], dim=1)
@@ -164,7 +161,7 @@ class IdentityPlusTextTable(ItemTable):
         rows: Tensor = self.rows + self.project(self.text)
         return rows
 
-    def unseen(self, text: Tensor) -> Tensor:
+    def from_text(self, text: Tensor) -> Tensor:
         """Take the text's part alone."""
         rows: Tensor = self.project(text * self.scale)
         return rows
@@ -184,7 +181,7 @@ class IdentityBesideTextTable(IdentityPlusTextTable):
         """Rows of all items, (V, D)."""
         return torch.cat([self.rows, self.project(self.text)], dim=1)
 
-    def unseen(self, text: Tensor) -> Tensor:
+    def from_text(self, text: Tensor) -> Tensor:
         """Take the text's part and no identity."""
         none = text.new_zeros(len(text), self.rows.shape[1])
         return torch.cat([none, self.project(text * self.scale)], dim=1)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from llmseq.data.sessions import Sessions
     from llmseq.models.sequential.model import SequentialModel
+    from llmseq.models.sequential.unseen import UnseenItems
     from llmseq.types import BoolArray, FloatMatrix, Ragged
 
 _PROMPTS_AT_ONCE = 1024
@@ -32,24 +33,24 @@ class SequentialRanker:
     trained : bool (n_items,)
         Items that training saw, in the order of the table's rows: the candidates unless others are
         asked for.
-    unseen_text : float32 (n_items − V, R), optional
-        Reduced text vectors of the other items. With None they are unknown: never read in a prompt
-        and never listed.
+    unseen : UnseenItems, optional
+        Vectors of the other items. With None they are unknown: never read in a prompt and never
+        listed.
     """
 
     def __init__(
-        self, model: SequentialModel, *, trained: BoolArray, unseen_text: FloatMatrix | None
+        self, model: SequentialModel, *, trained: BoolArray, unseen: UnseenItems | None
     ) -> None:
         self.model = model
         self.trained = trained
-        self.known = trained if unseen_text is None else np.ones_like(trained)
+        self.known = trained if unseen is None else np.ones_like(trained)
         with torch.inference_mode():
             rows = model.table()
             self._device = rows.device
-            if unseen_text is None:
+            if unseen is None:
                 others = rows.new_zeros(int((~trained).sum()), rows.shape[1])
             else:
-                others = model.table.unseen(torch.from_numpy(unseen_text).to(self._device))
+                others = unseen.vectors(model.table, rows)
             inputs = _by_item(trained, rows, others)
             outputs = _by_item(trained, model.head.outputs(rows), model.head.unseen(others))
         self._inputs = inputs

@@ -27,6 +27,7 @@ from llmseq.models.sequential.objectives import make_objective
 from llmseq.models.sequential.ranker import SequentialRanker
 from llmseq.models.sequential.text import TableText, fit_text, usual_width
 from llmseq.models.sequential.trainer import Trainer, torch_threads
+from llmseq.models.sequential.unseen import UnseenItems
 from llmseq.models.sequential.warm_start import copy_weights
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.models.protocol import WarmStart
+    from llmseq.models.sequential.model import SequentialModel
     from llmseq.recommendations import Recommendations
     from llmseq.types import BoolArray, FloatMatrix
 
@@ -58,7 +60,7 @@ class SequentialRecommender:
         self.summary = FitSummary()
         self.text: TableText | None = None
         self._ranker: SequentialRanker | None = None
-        self._unseen_text: FloatMatrix | None = None
+        self._vectors: FloatMatrix | None = None
 
     @property
     def label(self) -> str:
@@ -120,10 +122,10 @@ class SequentialRecommender:
                 copy_weights(
                     _source(context.start, self.config.network), model, context.start.items, trained
                 )
-            unseen = None if vectors is None else vectors[~trained]
+            unseen = None if vectors is None else UnseenItems(vectors, trained, self.config)
 
             def ranker() -> SequentialRanker:
-                return SequentialRanker(model, trained=trained, unseen_text=unseen)
+                return SequentialRanker(model, trained=trained, unseen=unseen)
 
             def score(held_out: HeldOut) -> float:
                 return _ndcg(ranker(), held_out, n_threads)
@@ -141,7 +143,7 @@ class SequentialRecommender:
                 checkpoint=self._checkpoint(context, sessions, vectors, validation, seed),
             )
             trainer.run()
-            self._set(text, ranker(), unseen)
+            self.text, self._vectors, self._ranker = text, vectors, ranker()
         self.summary = FitSummary(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             epochs=trainer.best_epoch,
@@ -169,9 +171,16 @@ class SequentialRecommender:
         return text, text.reduce(given)
 
     def _set(
-        self, text: TableText | None, ranker: SequentialRanker, unseen: FloatMatrix | None
+        self,
+        text: TableText | None,
+        vectors: FloatMatrix | None,
+        model: SequentialModel,
+        trained: BoolArray,
     ) -> None:
-        self.text, self._ranker, self._unseen_text = text, ranker, unseen
+        """Take over what a fitted model consists of."""
+        unseen = None if vectors is None else UnseenItems(vectors, trained, self.config)
+        self.text, self._vectors = text, vectors
+        self._ranker = SequentialRanker(model, trained=trained, unseen=unseen)
 
     def _checkpoint(
         self,
@@ -232,25 +241,20 @@ class SequentialRecommender:
             If they are of another width.
         """
         ranker = self.fitted()
-        if self.text is None or self._unseen_text is None:
+        if self.text is None or self._vectors is None:
             raise ConfigError(
                 f'{self.label}: with item_table = "random" nothing is known about a new item; '
                 "fit one with text to extend it"
             )
         trained = np.concatenate([ranker.trained, np.zeros(vectors.n_items, dtype=np.bool_)])
-        reduced, width = self.text.reduce(vectors), self._unseen_text.shape[1]
+        reduced, width = self.text.reduce(vectors), self._vectors.shape[1]
         if reduced.shape[1] != width:
             raise ShapeError(
                 f"{self.label} was fitted on vectors of width {width}, got {vectors.dim}"
             )
-        unseen = np.concatenate([self._unseen_text, reduced])
         longer = type(self)(self.config)
         longer.summary = self.summary
-        longer._set(
-            self.text,
-            SequentialRanker(ranker.model, trained=trained, unseen_text=unseen),
-            unseen,
-        )
+        longer._set(self.text, np.concatenate([self._vectors, reduced]), ranker.model, trained)
         return longer
 
     def fitted(self) -> SequentialRanker:
@@ -271,7 +275,7 @@ class SequentialRecommender:
         saving.write(
             path,
             self.config,
-            saving.Parts(ranker.model, ranker.trained, self.text, self._unseen_text, self.summary),
+            saving.Parts(ranker.model, ranker.trained, self.text, self._vectors, self.summary),
         )
 
     @classmethod
@@ -286,8 +290,7 @@ class SequentialRecommender:
         config, parts = saving.read(path)
         recommender = cls(config)
         recommender.summary = parts.summary
-        ranker = SequentialRanker(parts.model, trained=parts.trained, unseen_text=parts.unseen_text)
-        recommender._set(parts.text, ranker, parts.unseen_text)
+        recommender._set(parts.text, parts.vectors, parts.model, parts.trained)
         return recommender
 
 

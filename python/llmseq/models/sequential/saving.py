@@ -30,12 +30,24 @@ _WEIGHT, _REDUCER = "weights.", "reducer."
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Parts:
-    """What makes a fitted model besides its settings; see `SequentialRecommender`."""
+    """What makes a fitted model besides its settings.
+
+    Parameters
+    ----------
+    model : SequentialModel
+    trained : bool (n_items,)
+        Items that training saw.
+    text : TableText, optional
+        The reduction of the text vectors; None for a random table.
+    vectors : float32 (n_items, R), optional
+        The reduced text vectors.
+    summary : FitSummary
+    """
 
     model: SequentialModel
     trained: BoolArray
     text: TableText | None
-    unseen_text: FloatMatrix | None
+    vectors: FloatMatrix | None
     summary: FitSummary
 
 
@@ -47,8 +59,8 @@ def write(path: Path, config: SequentialConfig, parts: Parts) -> None:
         **{f"{_WEIGHT}{name}": value.cpu().numpy() for name, value in state.items()},
     }
     extra: dict[str, Any] = {"summary": asdict(parts.summary)}
-    if parts.text is not None and parts.unseen_text is not None:
-        arrays["unseen_text"] = parts.unseen_text
+    if parts.text is not None and parts.vectors is not None:
+        arrays["text"] = parts.vectors
         reducer = parts.text.reducer
         arrays |= {f"{_REDUCER}{name}": array for name, array in reducer.arrays().items()}
         extra["text"] = {
@@ -75,9 +87,9 @@ def read(path: Path) -> tuple[SequentialConfig, Parts]:
     trained = arrays["trained"]
     weights = {n: torch.from_numpy(array) for n, array in _below(_WEIGHT, arrays).items()}
     try:
-        text, unseen = None, None
+        text, vectors = None, None
         if config.item_table != "random":
-            told, unseen = extra["text"], arrays["unseen_text"]
+            told, vectors = extra["text"], arrays["text"]
             reduction = ReductionConfig.make(told["reduction"], what=str(path / "manifest.json"))
             reducer = Reducer.from_arrays(reduction, _below(_REDUCER, arrays))
             text = TableText(reducer, told["dim"], told["origin"])
@@ -94,7 +106,7 @@ def read(path: Path) -> tuple[SequentialConfig, Parts]:
         history=tuple(summary["history"]),
         notes=tuple(summary["notes"]),
     )
-    return config, Parts(model.eval(), trained, text, unseen, done)
+    return config, Parts(model.eval(), trained, text, vectors, done)
 
 
 def _empty(
