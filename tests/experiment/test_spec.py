@@ -102,6 +102,7 @@ def test_small_logs_get_more_steps_and_the_user_has_the_last_word(shop: SessionD
     assert (first["batch_size"], second["batch_size"]) == (100, 16)
     assert first["patience"] == second["patience"] > 4
     assert first["n_epochs"] == second["n_epochs"] > 30
+    assert first["dropout"] == second["dropout"] == 0.3
 
 
 @pytest.mark.parametrize(

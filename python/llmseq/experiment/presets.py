@@ -30,7 +30,8 @@ STEPS_AN_EPOCH = 64
 STEPS_IN_ALL = 3000
 STEPS_WITHOUT_GAIN = 800
 SMALLEST_BATCH = 16
-"""What neural models get of steps on a log too small for their usual batch (Beauty: 256)."""
+MOST_DROPOUT = 0.3
+"""What neural models get on a log too small for their usual batch (Beauty: 256)."""
 
 
 def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
@@ -162,11 +163,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _fit_for_small_logs(models: Sequence[dict[str, Any]], n_sessions: int) -> list[dict[str, Any]]:
-    """Give neural models small batches and more patience where the log is small, all the same.
+    """Give neural models small batches, less dropout and more patience where the log is small.
 
     Usual settings would leave a log of a thousand sessions three steps an epoch. Models without
     text then stay at the level of popularity for hundreds of steps before they begin to learn;
-    stopped there, they would make any text look good.
+    stopped there, they would make any text look good. All models get the same.
     """
     batch_size = max(
         2 ** math.floor(math.log2(max(n_sessions / STEPS_AN_EPOCH, 1))), SMALLEST_BATCH
@@ -186,6 +187,7 @@ def _fit_for_small_logs(models: Sequence[dict[str, Any]], n_sessions: int) -> li
                 wanted = {
                     **{key: max(value, usual[key]) for key, value in small.items()},
                     "batch_size": batch_size,
+                    "dropout": min(MOST_DROPOUT, usual["dropout"]),
                 }
                 free = {key: v for key, v in wanted.items() if key not in model.get("grid", {})}
                 model = {**model, "settings": {**free, **own}}
