@@ -66,7 +66,15 @@ def test_json_round_trip():
 def test_json_has_the_names_of_the_schema():
     values = json.loads(board().to_json())
     assert values["schema"] == 1
-    assert set(values) == {"schema", "dataset", "protocol", "environment", "verdict", "models"}
+    assert set(values) == {
+        "schema",
+        "dataset",
+        "protocol",
+        "environment",
+        "verdict",
+        "models",
+        "refit_verdict",
+    }
     assert {"split", "validation", "primary", "baseline", "scored_on"} <= set(values["protocol"])
     assert {
         "winner", "with_text", "without_text", "absolute", "relative", "interval", "p_value",

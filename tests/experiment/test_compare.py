@@ -235,6 +235,22 @@ def test_seeds_refits_and_their_spread(quick_compare: Compare, tiny: Any) -> Non
     assert board["v-sknn"].refit["ndcg@20"] != board["v-sknn"].metrics["ndcg@20"]
     assert board.verdict is not None
     assert board.verdict.with_text is None
+    assert board.refit_verdict is None
+
+
+def test_the_verdict_is_given_again_for_models_fitted_on_all_of_train(
+    quick_compare: Compare,
+) -> None:
+    run = quick_compare(models=["v-sknn", "llmseqsim"], refit=True, refit_winner=False)
+    board = run.leaderboard
+    assert board.refit_verdict is not None
+    with_text, without = board["llmseqsim"].refit, board["v-sknn"].refit
+    difference = with_text["ndcg@20"] - without["ndcg@20"]
+    assert board.refit_verdict.absolute == pytest.approx(difference)
+    assert board.verdict is not None
+    assert board.refit_verdict.absolute != board.verdict.absolute
+    for page in (board.to_markdown(), run.report_path.read_text()):
+        assert f"again on all of train: {board.refit_verdict.sentence[:30]}" in page
 
 
 def test_cut_offs_beyond_the_catalogue_give_short_lists(quick_compare: Compare) -> None:

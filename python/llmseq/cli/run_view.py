@@ -79,7 +79,7 @@ class RunView:
 
 def show_run(run: Run) -> None:
     """Show leaderboard, verdict and where everything lies."""
-    from llmseq.evaluation.leaderboard import figure, mark
+    from llmseq.evaluation.leaderboard import REFITTED, figure, mark
 
     board = run.leaderboard
     primary = board.protocol.primary
@@ -113,6 +113,8 @@ def show_run(run: Run) -> None:
     )
     say("")
     say(run.verdict.sentence)
+    if board.refit_verdict is not None:
+        say(f"{REFITTED} {board.refit_verdict.sentence}")
     say("")
     n_scorings = board.dataset.get("test_scorings", 0)
     if board.protocol.scored_on == "test" and n_scorings > 1:

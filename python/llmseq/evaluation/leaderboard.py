@@ -156,6 +156,9 @@ class Leaderboard:
     ----------
     dataset, environment : mapping
         Plain JSON values: name, sizes and fingerprint of the data; versions and machine.
+    refit_verdict : Verdict, optional
+        The same two models compared after both were fitted again on all of train; None: not asked
+        for.
 
     Raises
     ------
@@ -175,6 +178,7 @@ class Leaderboard:
     environment: dict[str, Any]
     verdict: Verdict | None
     models: tuple[ModelResult, ...]
+    refit_verdict: Verdict | None = None
 
     def __post_init__(self) -> None:
         primary = self.protocol.primary
@@ -260,6 +264,8 @@ class Leaderboard:
         lines = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in table]
         if self.verdict is not None and self.verdict.sentence:
             lines = [self.verdict.sentence, "", *lines]
+        if self.refit_verdict is not None:
+            lines.insert(1, f"\n{REFITTED} {self.refit_verdict.sentence}")
         lines += ["", f"Scored on {self.protocol.scored_on}{self._sessions()}. {_LEGEND}"]
         return "\n".join(lines) + "\n"
 
@@ -274,6 +280,9 @@ class Leaderboard:
         n = self.protocol.n_sessions
         return "" if n is None else f", {n:,} sessions"
 
+
+REFITTED = "With both fitted again on all of train:"
+"""How the second verdict begins."""
 
 _LEGEND = (
     "▲ better and ▼ worse than the baseline: p after Holm below .05, from a paired sign-flip test; "

@@ -121,6 +121,15 @@ def score_all(
         groups=users,
         seed=spec.seed,
     )
+    refit_verdict = None
+    if verdict.outcome != "untested" and {verdict.with_text, verdict.without_text} <= set(again):
+        refit_verdict = make_verdict(
+            [result for result in compared if result.name in again],
+            {name: evaluation.per_session[spec.primary] for name, evaluation in again.items()},
+            primary=spec.primary,
+            groups=users,
+            seed=spec.seed,
+        )
     report = bench.split.report
     protocol = Protocol(
         split=report["method"],
@@ -136,6 +145,7 @@ def score_all(
         environment(spec, command),
         verdict,
         compared,
+        refit_verdict,
     )
     return Scores(evaluations, board)
 

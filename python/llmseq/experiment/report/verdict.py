@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from llmseq.evaluation.leaderboard import REFITTED
 from llmseq.experiment.report.numbers import (
     NO_BREAK,
     Interval,
@@ -130,6 +131,8 @@ def verdict_text(board: Leaderboard, *, embed_s: float | None = None) -> Verdict
             f"A true difference anywhere from {span(found.interval, sign=True)} would fit what was "
             "seen; more sessions would narrow that."
         )
+    if board.refit_verdict is not None:
+        sentences.append(f"{REFITTED} {board.refit_verdict.sentence}")
     sentences.append(cost_sentence(with_text, without))
     if embed_s is not None:
         sentences.append(f"The text vectors, made once for all models, took {seconds(embed_s)}.")
