@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
+BENCH := .venv-bench
 UV_VERSION := 0.13.9
 SHARED_DATA ?= ../shared/data
 RUST := $(shell find rust benches -name '*.rs' 2>/dev/null) Cargo.toml Cargo.lock
@@ -13,7 +14,7 @@ export LLMSEQ_SHARED_DATA := $(abspath $(SHARED_DATA))
 export HF_HUB_OFFLINE := 1
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help demo test build fmt lint typecheck test-rust test-python test-fast test-real doctest bench constraints clean
+.PHONY: help demo test build fmt lint typecheck test-rust test-python test-fast test-real doctest bench bench-core wheel constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -67,12 +68,33 @@ test-real: build ## real data in full: the figures of the README
 doctest: build ## the examples in the docstrings
 	$(PYTEST) --doctest-modules python/llmseq --ignore python/llmseq/testing
 
-bench: build ## criterion for the core
+$(BENCH)/.installed: pyproject.toml constraints.txt $(VENV)/.installed
+	$(UV) venv --quiet --clear --python $(BIN)/python $(BENCH)
+	VIRTUAL_ENV=$(abspath $(BENCH)) $(UV) pip install --quiet --constraint constraints.txt \
+		--requirement pyproject.toml --extra train --extra embed --extra offline --group peers
+	touch $@
+
+bench: wheel $(BENCH)/.installed ## every kernel beside its peers; rewrites docs/performance.md
+	VIRTUAL_ENV=$(abspath $(BENCH)) $(UV) pip install --quiet --reinstall --no-deps target/wheels/*.whl
+	$(BENCH)/bin/pytest benches/peers -q -o python_files='bench_*.py' -o python_functions='bench_*' \
+		-o pythonpath=benches/peers -W default $(BENCH_OPTIONS) --benchmark-json target/bench.json
+	$(BENCH)/bin/python benches/peers/performance.py target/bench.json docs
+
+bench-core: ## criterion for the core alone
 	cargo bench --bench core
+
+wheel: build ## a wheel, installed into an empty environment and tested there
+	rm -rf target/wheels target/wheel-env
+	$(BIN)/maturin build --release --quiet --compatibility pypi --out target/wheels
+	ls -l target/wheels
+	$(UV) venv --quiet --python $(BIN)/python target/wheel-env
+	VIRTUAL_ENV=$(abspath target/wheel-env) $(UV) pip install --quiet --constraint constraints.txt \
+		target/wheels/*.whl pytest hypothesis
+	target/wheel-env/bin/pytest -q -p no:cacheprovider tests/core
 
 constraints: $(VENV)/.installed ## renew the pinned versions
 	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --no-annotate --no-header \
 		--upgrade --python-version 3.11 --output-file constraints.txt
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) target
+	rm -rf $(VENV) $(BENCH) target

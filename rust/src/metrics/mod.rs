@@ -9,7 +9,7 @@ use crate::error::{CoreError, Result};
 use crate::lists::check_list;
 use crate::parallel::{Stop, filled};
 use crate::sessions::Sessions;
-use per_list::{ACCURACY, ListScorer, POPULARITY};
+use per_list::{ACCURACY, ListScorer, POPULARITY, Scratch};
 
 /// Lists with −1 in missing places, row after row.
 #[derive(Debug, Clone, Copy)]
@@ -65,18 +65,23 @@ impl<'a> ListTable<'a> {
                 "targets: row {row} is empty; every session needs at least one target"
             )));
         }
-        let mut sorted = Vec::new();
-        for row in 0..self.n_lists {
-            check_list(self.list(row), "lists", row, &mut sorted)?;
-            let last = sorted.last().copied().unwrap_or(0);
-            if n_items.is_some_and(|n_items| last as usize >= n_items) {
-                return Err(CoreError::Data(format!(
-                    "lists: row {row} holds item {last}, which is not in 0..{}",
-                    n_items.unwrap_or(0)
-                )));
-            }
+        let wrong = (0..self.n_lists)
+            .into_par_iter()
+            .with_min_len(256)
+            .map_init(Vec::new, |sorted, row| self.check_row(row, n_items, sorted))
+            .find_map_first(Result::err);
+        wrong.map_or(Ok(()), Err)
+    }
+
+    fn check_row(&self, row: usize, n_items: Option<usize>, sorted: &mut Vec<i32>) -> Result<()> {
+        check_list(self.list(row), "lists", row, sorted)?;
+        let last = sorted.last().copied().unwrap_or(0);
+        match n_items {
+            Some(n_items) if last as usize >= n_items => Err(CoreError::Data(format!(
+                "lists: row {row} holds item {last}, which is not in 0..{n_items}"
+            ))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -155,9 +160,9 @@ pub fn evaluate_lists(
         .par_chunks_exact_mut(n_values)
         .enumerate()
         .with_min_len(64)
-        .try_for_each_init(Vec::new, |wanted, (row, out)| {
+        .try_for_each_init(Scratch::default, |scratch, (row, out)| {
             stop.check()?;
-            scorer.score(lists.list(row), targets.row(row), wanted, out);
+            scorer.score(lists.list(row), targets.row(row), scratch, out);
             Ok::<(), CoreError>(())
         })?;
     let names = ACCURACY.iter().chain(if against.popularity.is_some() {
@@ -165,17 +170,20 @@ pub fn evaluate_lists(
     } else {
         &[]
     });
-    let names = names.flat_map(|name| against.ks.iter().map(move |k| format!("{name}@{k}")));
-    let mut per_session: Vec<(String, Vec<f64>)> = Vec::with_capacity(n_values);
-    let mut means = Vec::with_capacity(n_values);
-    for (column, name) in names.enumerate() {
-        let column: Vec<f64> = values
-            .iter()
-            .skip(column)
-            .step_by(n_values)
-            .copied()
-            .collect();
-        means.push((name.clone(), mean(&column)));
+    let names: Vec<String> = names
+        .flat_map(|name| against.ks.iter().map(move |k| format!("{name}@{k}")))
+        .collect();
+    let columns: Vec<(f64, Vec<f64>)> = (0..n_values)
+        .into_par_iter()
+        .map(|column| {
+            let column: Vec<f64> = values[column..].iter().step_by(n_values).copied().collect();
+            (mean(&column), column)
+        })
+        .collect();
+    let mut means: Vec<(String, f64)> = Vec::with_capacity(n_values);
+    let mut per_session = Vec::with_capacity(n_values);
+    for (name, (mean, column)) in names.into_iter().zip(columns) {
+        means.push((name.clone(), mean));
         per_session.push((name, column));
     }
     if let Some(n_items) = against.n_items {

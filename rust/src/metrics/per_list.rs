@@ -23,8 +23,17 @@ struct Catalogue<'a> {
     counts: &'a [i64],
     /// Place of each item by falling count from 0, equal counts: the lower index first.
     rank: Vec<u32>,
-    total: f64,
+    /// `−log2` of each item's share of all counts; an item without a count takes 1.
+    information: Vec<f64>,
     mean: f64,
+}
+
+/// Buffers of one worker.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    wanted: Vec<i32>,
+    /// Places of the list that hold a target, from 0.
+    hits: Vec<usize>,
 }
 
 impl<'a> Catalogue<'a> {
@@ -36,17 +45,15 @@ impl<'a> Catalogue<'a> {
             rank[item as usize] = place as u32;
         }
         let total = counts.iter().map(|&count| i128::from(count)).sum::<i128>() as f64;
-        let mean = total / counts.len() as f64;
+        let information = counts
+            .iter()
+            .map(|&count| -(count.max(1) as f64 / total).log2());
         Self {
+            information: information.collect(),
+            mean: total / counts.len() as f64,
             counts,
             rank,
-            total,
-            mean,
         }
-    }
-
-    fn information(&self, item: i32) -> f64 {
-        -(self.counts[item as usize].max(1) as f64 / self.total).log2()
     }
 }
 
@@ -87,21 +94,24 @@ impl<'a> ListScorer<'a> {
         n_metrics * self.ks.len()
     }
 
-    /// Score one list; `wanted` is scratch.
-    pub fn score(&self, list: &[i32], targets: &[i32], wanted: &mut Vec<i32>, out: &mut [f64]) {
+    /// Score one list.
+    pub fn score(&self, list: &[i32], targets: &[i32], scratch: &mut Scratch, out: &mut [f64]) {
+        let Scratch { wanted, hits } = scratch;
         wanted.clear();
         wanted.extend_from_slice(targets);
         wanted.sort_unstable();
         wanted.dedup();
         let list = present(list);
+        find(list, wanted, hits);
         for (number, &k) in self.ks.iter().enumerate() {
             let top = &list[..k.min(list.len())];
+            let hits = &hits[..hits.partition_point(|&place| place < k)];
             let column = |metric: usize| metric * self.ks.len() + number;
-            for (metric, value) in self.accuracy(top, wanted, k).into_iter().enumerate() {
+            for (metric, value) in self.accuracy(hits, wanted.len(), k).into_iter().enumerate() {
                 out[column(metric)] = value;
             }
             if let Some(catalogue) = &self.catalogue {
-                let values = popularity(catalogue, top, wanted, k);
+                let values = popularity(catalogue, top, hits, k);
                 for (metric, value) in values.into_iter().enumerate() {
                     out[column(ACCURACY.len() + metric)] = value;
                 }
@@ -109,48 +119,56 @@ impl<'a> ListScorer<'a> {
         }
     }
 
-    fn accuracy(&self, top: &[i32], wanted: &[i32], k: usize) -> [f64; ACCURACY.len()] {
-        let (mut n_hits, mut dcg, mut precisions, mut first) = (0_usize, 0.0, 0.0, 0.0);
-        for (place, item) in top.iter().enumerate() {
-            if wanted.binary_search(item).is_ok() {
-                let rank = (place + 1) as f64;
-                n_hits += 1;
-                dcg += self.discounts[place];
-                precisions += n_hits as f64 / rank;
-                if n_hits == 1 {
-                    first = 1.0 / rank;
-                }
-            }
+    fn accuracy(&self, hits: &[usize], n_wanted: usize, k: usize) -> [f64; ACCURACY.len()] {
+        let (mut dcg, mut precisions) = (0.0, 0.0);
+        for (before, &place) in hits.iter().enumerate() {
+            dcg += self.discounts[place];
+            precisions += (before + 1) as f64 / (place + 1) as f64;
         }
-        let possible = wanted.len().min(k);
-        let hits = n_hits as f64;
+        let first = hits.first().map_or(0.0, |&place| 1.0 / (place + 1) as f64);
+        let possible = n_wanted.min(k);
+        let n_hits = hits.len() as f64;
         [
             dcg / self.ideal[possible - 1],
-            f64::from(u8::from(n_hits > 0)),
+            f64::from(u8::from(!hits.is_empty())),
             first,
-            hits / wanted.len() as f64,
-            hits / k as f64,
+            n_hits / n_wanted as f64,
+            n_hits / k as f64,
             precisions / possible as f64,
         ]
+    }
+}
+
+/// Fill `hits` with the places of `list` that hold one of the sorted `wanted`.
+fn find(list: &[i32], wanted: &[i32], hits: &mut Vec<usize>) {
+    hits.clear();
+    let places = list.iter().enumerate();
+    if let [only] = wanted {
+        hits.extend(
+            places
+                .filter(|&(_, item)| item == only)
+                .map(|(place, _)| place),
+        );
+    } else {
+        let found = places.filter(|(_, item)| wanted.binary_search(item).is_ok());
+        hits.extend(found.map(|(place, _)| place));
     }
 }
 
 fn popularity(
     catalogue: &Catalogue<'_>,
     top: &[i32],
-    wanted: &[i32],
+    hits: &[usize],
     k: usize,
 ) -> [f64; POPULARITY.len()] {
-    let surprising = |item: &i32| {
-        catalogue.rank[*item as usize] as usize >= k && wanted.binary_search(item).is_ok()
-    };
-    let serendipity = f64::from(u8::from(top.iter().any(surprising)));
+    let surprising = |&place: &usize| catalogue.rank[top[place] as usize] as usize >= k;
+    let serendipity = f64::from(u8::from(hits.iter().any(surprising)));
     if top.is_empty() {
         return [serendipity, f64::NAN, f64::NAN];
     }
     let (mut information, mut counts) = (0.0, 0.0);
     for &item in top {
-        information += catalogue.information(item);
+        information += catalogue.information[item as usize];
         counts += catalogue.counts[item as usize] as f64;
     }
     let n = top.len() as f64;
@@ -164,7 +182,7 @@ mod tests {
     fn score(list: &[i32], targets: &[i32], ks: &[usize], counts: Option<&[i64]>) -> Vec<f64> {
         let scorer = ListScorer::new(ks, list.len(), targets.len(), counts);
         let mut out = vec![0.0; scorer.n_values()];
-        scorer.score(list, targets, &mut Vec::new(), &mut out);
+        scorer.score(list, targets, &mut Scratch::default(), &mut out);
         out
     }
 
