@@ -116,12 +116,12 @@ class CooccurrenceIndex:
         write_index(path, self.arrays(), self.metadata())
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Copies of what is saved, by name."""
+        """Copy what is saved, by name."""
         return self._index.arrays()
 
     @staticmethod
     def metadata() -> Mapping[str, str]:
-        """Texts that the file holds besides the arrays."""
+        """Give the texts that the file holds besides the arrays."""
         return index_metadata(_core.CooccurrenceIndex.format())
 
     @property

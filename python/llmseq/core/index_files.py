@@ -1,4 +1,4 @@
-"""Saved indexes: safetensors with the name and version of their format, mapped when they are read."""
+"""Saved indexes: safetensors that name their format and version, mapped when they are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def index_metadata(format_and_version: tuple[str, str]) -> dict[str, str]:
-    """Texts that a file of an index holds, without which it is not read again."""
+    """Give the texts of an index's file, without which it is not read again."""
     name, version = format_and_version
     return {"format": name, "version": version}
 

@@ -113,12 +113,12 @@ class SessionIndex:
         write_index(path, self.arrays(), self.metadata())
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Copies of what is saved, by name."""
+        """Copy what is saved, by name."""
         return self._index.arrays()
 
     @staticmethod
     def metadata() -> Mapping[str, str]:
-        """Texts that the file holds besides the arrays."""
+        """Give the texts that the file holds besides the arrays."""
         return index_metadata(_core.SessionIndex.format())
 
     @property

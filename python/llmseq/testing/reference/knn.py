@@ -138,7 +138,9 @@ class SessionIndex:
         check_choice("pooling", prompt_pooling, POOLINGS)
         if prompt_decay is not None:
             check_choice("prompt_decay", prompt_decay, DECAYS)
-        self._check_settings(k, sample_size, sampling, prompt_decay, half_life, only_followers)
+        self._check_settings(
+            k, sample_size, sampling, prompt_decay, half_life, only_followers=only_followers
+        )
         allowed = check_mask(arrays.mask(candidates, "candidates"), self.n_items)
         prompts = check_sessions(flat, starts, self.n_items, "prompts")
         rows = []
@@ -187,6 +189,7 @@ class SessionIndex:
         sampling: str,
         decay: str | None,
         half_life: float | None,
+        *,
         only_followers: bool,
     ) -> None:
         if k > sample_size:
