@@ -37,6 +37,15 @@ impl Csr {
         Ok(Self { values, offsets })
     }
 
+    /// The rows as slices, for loops over many of them.
+    #[inline]
+    pub fn rows(&self) -> Rows<'_> {
+        Rows {
+            values: &self.values,
+            offsets: &self.offsets,
+        }
+    }
+
     /// One row.
     #[inline]
     pub fn row(&self, row: usize) -> &[u32] {
@@ -97,6 +106,21 @@ impl Csr {
         }
         values.shrink_to_fit();
         Self::new(values, offsets)
+    }
+}
+
+/// Rows whose arrays were looked up once.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    values: &'a [u32],
+    offsets: &'a [u64],
+}
+
+impl<'a> Rows<'a> {
+    /// One row.
+    #[inline]
+    pub fn row(&self, row: usize) -> &'a [u32] {
+        &self.values[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
 }
 

@@ -4,6 +4,7 @@
 //! Kernels take checked views and return plain vectors; only `py` (feature `python`) knows Python.
 //! Results never depend on the number of threads.
 
+pub mod best;
 pub mod cooccurrence;
 pub mod csr;
 pub mod error;

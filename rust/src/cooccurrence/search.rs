@@ -2,8 +2,9 @@
 //! of two of the matrices is ever made.
 
 use super::CooccurrenceIndex;
+use crate::best::Best;
 use crate::error::Result;
-use crate::lists::{Lists, Scored, keep_best};
+use crate::lists::{Lists, Scored};
 use crate::parallel::Stop;
 use crate::pooling::Pooling;
 use crate::sessions::{Sessions, check_mask};
@@ -30,7 +31,7 @@ pub(super) struct Scratch {
     scores: Sums,
     smoothed: Sums,
     seen: Vec<i32>,
-    best: Vec<Scored>,
+    best: Best,
 }
 
 impl Scratch {
@@ -41,14 +42,14 @@ impl Scratch {
             scores: Sums::new(n_items),
             smoothed: Sums::new(n_items),
             seen: Vec::new(),
-            best: Vec::new(),
+            best: Best::default(),
         }
     }
 }
 
 impl AsRef<[Scored]> for Scratch {
     fn as_ref(&self) -> &[Scored] {
-        &self.best
+        self.best.as_ref()
     }
 }
 
@@ -96,22 +97,22 @@ impl CooccurrenceIndex {
             seen.extend_from_slice(session);
             seen.sort_unstable();
         }
-        best.clear();
+        best.start(query.k);
         let found = if self.smoothing.is_some() {
             &*smoothed
         } else {
             &*scores
         };
-        best.extend(
-            found
-                .iter()
-                .filter(|&(item, _)| {
-                    seen.binary_search(&(item as i32)).is_err()
-                        && query.candidates.is_none_or(|mask| mask[item as usize])
-                })
-                .map(|(item, score)| Scored::new(item, score)),
-        );
-        keep_best(best, query.k);
+        for (item, score) in found.iter() {
+            let scored = Scored::new(item, score);
+            let listed = best.admits(scored.score)
+                && seen.binary_search(&(item as i32)).is_err()
+                && query.candidates.is_none_or(|mask| mask[item as usize]);
+            if listed {
+                best.push(scored);
+            }
+        }
+        best.finish();
         for sums in [prompt, rows, scores, smoothed] {
             sums.reset();
         }

@@ -2,8 +2,31 @@
 
 use super::prompt::Prompt;
 use super::vectors::PromptVector;
+use crate::best::Best;
 use crate::lists::Scored;
 use crate::sums::Sums;
+
+/// A neighbour. Numbers above 0 order as their bits do, and flipped bits put the most similar first, equal
+/// ones by the lower session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Near {
+    flipped: u64,
+    pub session: u32,
+}
+
+impl Near {
+    /// `similarity` must be above 0.
+    pub(super) fn new(similarity: f64, session: u32) -> Self {
+        Self {
+            flipped: !similarity.to_bits(),
+            session,
+        }
+    }
+
+    pub(super) fn similarity(self) -> f64 {
+        f64::from_bits(!self.flipped)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Scratch {
@@ -19,8 +42,9 @@ pub(super) struct Scratch {
     /// 1-based place of each item in the reduced prompt, 0 elsewhere.
     pub places: Vec<u32>,
     pub neighbours: Vec<u32>,
-    pub nearest: Vec<(f64, u32)>,
-    pub best: Vec<Scored>,
+    /// Sessions by falling similarity: see `Near`.
+    pub nearest: Vec<Near>,
+    pub best: Best,
 }
 
 impl Scratch {
@@ -35,13 +59,13 @@ impl Scratch {
             places: vec![0; n_items],
             neighbours: Vec::new(),
             nearest: Vec::new(),
-            best: Vec::new(),
+            best: Best::default(),
         }
     }
 }
 
 impl AsRef<[Scored]> for Scratch {
     fn as_ref(&self) -> &[Scored] {
-        &self.best
+        self.best.as_ref()
     }
 }

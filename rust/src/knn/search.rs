@@ -3,9 +3,9 @@
 use super::SessionIndex;
 use super::prompt::Decay;
 use super::sampling::{Sampling, sample};
-use super::scratch::Scratch;
+use super::scratch::{Near, Scratch};
 use crate::error::{CoreError, Result};
-use crate::lists::{Lists, Scored, keep_best};
+use crate::lists::{Lists, Scored};
 use crate::parallel::Stop;
 use crate::pooling::Pooling;
 use crate::sessions::{Sessions, check_mask};
@@ -185,21 +185,23 @@ impl SessionIndex {
             scratch.seen.extend_from_slice(session);
             scratch.seen.sort_unstable();
         }
-        scratch.best.clear();
+        scratch.best.start(query.k_items);
         for (item, votes) in scratch.votes.iter() {
-            let left_out = scratch.seen.binary_search(&(item as i32)).is_ok()
-                || query.candidates.is_some_and(|mask| !mask[item as usize])
-                || followers.is_some_and(|row| row.binary_search(&item).is_err());
-            if !left_out {
-                let weight = if query.idf_weighting {
-                    self.idf[item as usize]
-                } else {
-                    1.0
-                };
-                scratch.best.push(Scored::new(item, votes * weight));
+            let weight = if query.idf_weighting {
+                self.idf[item as usize]
+            } else {
+                1.0
+            };
+            let scored = Scored::new(item, votes * weight);
+            let listed = scratch.best.admits(scored.score)
+                && scratch.seen.binary_search(&(item as i32)).is_err()
+                && query.candidates.is_none_or(|mask| mask[item as usize])
+                && followers.is_none_or(|row| row.binary_search(&item).is_ok());
+            if listed {
+                scratch.best.push(scored);
             }
         }
-        keep_best(&mut scratch.best, query.k_items);
+        scratch.best.finish();
         scratch.votes.reset();
     }
 
@@ -207,15 +209,14 @@ impl SessionIndex {
     fn sample_neighbours(&self, query: &Query<'_>, scratch: &mut Scratch) {
         let prompt = &scratch.prompt;
         for (&item, &weight) in prompt.items.iter().zip(&prompt.weights) {
-            for &session in self.posting.row(item as usize) {
-                scratch.shared.add(session, weight);
-            }
+            scratch
+                .shared
+                .add_all(self.posting.row(item as usize), weight);
         }
         if query.sampling == Sampling::Idf && scratch.shared.touched().len() > query.sample_size {
             for &item in &prompt.items {
-                for &session in self.posting.row(item as usize) {
-                    scratch.idf.add(session, self.idf[item as usize]);
-                }
+                let idf = self.idf[item as usize];
+                scratch.idf.add_all(self.posting.row(item as usize), idf);
             }
         }
         scratch.neighbours.clear();
@@ -234,36 +235,34 @@ impl SessionIndex {
         scratch.idf.reset();
     }
 
-    /// The `k` most similar of the sample, nearest first; equal ones: the lower session.
+    /// The `k` most similar of the sample, nearest first; only those above 0, for others do not vote.
     fn keep_nearest(&self, query: &Query<'_>, scratch: &mut Scratch) {
         let (prompt, shared) = (&scratch.prompt, &scratch.shared);
         if let Some(vectors) = &self.vectors {
             vectors.pool(&prompt.items, query.pooling, &mut scratch.vector);
         }
+        let rows = self.held.rows();
         let similarity = |session: u32| match (&self.vectors, query.similarity) {
             (Some(vectors), name) => vectors.similarity(&scratch.vector, session, name),
             (None, SessionSimilarity::Dot) => shared.get(session),
             (None, SessionSimilarity::Cosine) => {
-                let n_held = self.held.range(session as usize).len() as f64;
+                let n_held = rows.row(session as usize).len() as f64;
                 shared.get(session) / (prompt.norm * n_held.sqrt())
             }
         };
         scratch.nearest.clear();
         for &session in &scratch.neighbours {
-            scratch.nearest.push((
-                similarity(session) * self.youth(session, query.half_life),
-                session,
-            ));
+            let similarity = similarity(session) * self.youth(session, query.half_life);
+            if similarity > 0.0 {
+                scratch.nearest.push(Near::new(similarity, session));
+            }
         }
         scratch.shared.reset();
-        let nearer = |left: &(f64, u32), right: &(f64, u32)| {
-            right.0.total_cmp(&left.0).then(left.1.cmp(&right.1))
-        };
         if scratch.nearest.len() > query.k {
-            scratch.nearest.select_nth_unstable_by(query.k - 1, nearer);
+            scratch.nearest.select_nth_unstable(query.k - 1);
             scratch.nearest.truncate(query.k);
         }
-        scratch.nearest.sort_unstable_by(nearer);
+        scratch.nearest.sort_unstable();
     }
 
     /// 1 for the newest session, half of it a half-life earlier.
@@ -285,17 +284,16 @@ impl SessionIndex {
                 scratch.places[item as usize] = place as u32 + 1;
             }
         }
-        for &(similarity, session) in &scratch.nearest {
-            let held = self.held.row(session as usize);
+        let rows = self.held.rows();
+        for near in &scratch.nearest {
+            let held = rows.row(near.session as usize);
             let vote = if query.sequential_weighting {
                 let newest = held.iter().map(|&item| scratch.places[item as usize]).max();
-                similarity * (f64::from(newest.unwrap_or(0)) / items.len() as f64)
+                near.similarity() * (f64::from(newest.unwrap_or(0)) / items.len() as f64)
             } else {
-                similarity
+                near.similarity()
             };
-            for &item in held {
-                scratch.votes.add(item, vote);
-            }
+            scratch.votes.add_all(held, vote);
         }
         if query.sequential_weighting {
             for &item in items {
