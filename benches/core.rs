@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use llmseq_core::knn::{Decay, Query, Sampling, SessionIndex, SessionSimilarity};
+use llmseq_core::knn::{Decay, Query, Sampling, SessionIndex, Train};
 use llmseq_core::matrix::Matrix;
 use llmseq_core::parallel::Stop;
 use llmseq_core::pooling::{Pooling, pool_sessions};
@@ -59,7 +59,15 @@ fn kernels(criterion: &mut Criterion) {
     group.bench_function("pool_18000_sessions", |bench| {
         bench.iter(|| pool_sessions(black_box(items), train, Pooling::Harmonic, &stop));
     });
-    let index = SessionIndex::new(train, N_ITEMS, None).expect("sessions");
+    let held = Train {
+        sessions: train,
+        n_items: N_ITEMS,
+        order: None,
+        newest: None,
+        followers: false,
+        vectors: None,
+    };
+    let index = SessionIndex::new(&held, &stop).expect("sessions");
     let (flat, offsets) = sessions(512);
     let prompts = Sessions::new(&flat, &offsets, N_ITEMS, "prompts").expect("in range");
     let query = Query {
@@ -67,13 +75,8 @@ fn kernels(criterion: &mut Criterion) {
         k: 320,
         sample_size: 1530,
         sampling: Sampling::Random,
-        similarity: SessionSimilarity::Cosine,
         decay: Decay::Harmonic,
-        idf_weighting: false,
-        last_n: None,
-        seed: 0,
-        exclude_seen: true,
-        candidates: None,
+        ..Query::default()
     };
     group.bench_function("v_sknn_512_prompts", |bench| {
         bench.iter(|| index.search(black_box(prompts), &query, &stop));

@@ -1,4 +1,5 @@
 __all__ = [
+    "CooccurrenceIndex",
     "ItemIndex",
     "SessionIndex",
     "available_threads",
@@ -7,7 +8,8 @@ __all__ = [
     "pool_sessions",
 ]
 
-from typing import final
+from pathlib import Path
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,40 @@ from llmseq.types import (
     ItemArray,
     OffsetArray,
 )
+
+@final
+class CooccurrenceIndex:
+    def __new__(
+        cls,
+        items: ItemArray,
+        offsets: OffsetArray,
+        n_items: int,
+        forward: FloatVector,
+        backward: FloatVector,
+        row_power: float,
+        near: tuple[ItemArray, FloatMatrix] | None,
+        smoothing: tuple[float, float, float],
+        n_threads: int,
+    ) -> CooccurrenceIndex: ...
+    @staticmethod
+    def open(path: Path) -> CooccurrenceIndex: ...
+    @staticmethod
+    def format() -> tuple[str, str]: ...
+    def arrays(self) -> dict[str, NDArray[Any]]: ...
+    @property
+    def n_items(self) -> int: ...
+    @property
+    def n_pairs(self) -> int: ...
+    def search(
+        self,
+        prompt_items: ItemArray,
+        prompt_offsets: OffsetArray,
+        k: int,
+        pooling: str,
+        exclude_seen: bool,
+        candidates: BoolArray | None,
+        n_threads: int,
+    ) -> tuple[ItemArray, FloatMatrix]: ...
 
 @final
 class ItemIndex:
@@ -45,7 +81,17 @@ class SessionIndex:
         offsets: OffsetArray,
         n_items: int,
         order: NDArray[np.int64] | None,
+        newest: int | None,
+        followers: bool,
+        vectors: FloatMatrix | None,
+        pooling: str,
+        n_threads: int,
     ) -> SessionIndex: ...
+    @staticmethod
+    def open(path: Path) -> SessionIndex: ...
+    @staticmethod
+    def format() -> tuple[str, str]: ...
+    def arrays(self) -> dict[str, NDArray[Any]]: ...
     @property
     def n_items(self) -> int: ...
     @property
@@ -60,6 +106,10 @@ class SessionIndex:
         sampling: str,
         similarity: str,
         prompt_decay: str | None,
+        prompt_pooling: str,
+        sequential_weighting: bool,
+        only_followers: bool,
+        half_life: float | None,
         idf_weighting: bool,
         last_n: int | None,
         seed: int,

@@ -12,6 +12,9 @@ pub enum CoreError {
     /// A setting is out of range or does not exist.
     #[error("{0}")]
     Config(String),
+    /// A saved file is damaged, of another kind or of another version.
+    #[error("{0}")]
+    Artifact(String),
     /// A caller asked a long computation to stop.
     #[error("stopped before the work was done")]
     Stopped,

@@ -111,7 +111,8 @@ pub fn pool_sessions(
     Ok(pooled)
 }
 
-fn pool_one(
+/// Pool one session into `out`; `sums` is scratch as wide as a vector.
+pub(crate) fn pool_one(
     vectors: Matrix<'_>,
     session: &[i32],
     pooling: Pooling,

@@ -53,6 +53,20 @@ impl<'a> Sessions<'a> {
         self.len() == 0
     }
 
+    /// Number of items in all rows.
+    pub fn n_events(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The row that holds the item at a place of the flat array, and its place in the row.
+    pub fn find(&self, at: usize) -> (&'a [i32], usize) {
+        let row = self
+            .offsets
+            .partition_point(|&offset| offset as usize <= at)
+            - 1;
+        (self.row(row), at - self.offsets[row] as usize)
+    }
+
     /// Items of one row, in their order.
     pub fn row(&self, row: usize) -> &'a [i32] {
         &self.items[self.offsets[row] as usize..self.offsets[row + 1] as usize]
@@ -103,6 +117,8 @@ mod tests {
         assert_eq!(sessions.len(), 3);
         assert_eq!(sessions.row(0), [4, 1]);
         assert!(sessions.row(1).is_empty());
+        assert_eq!(sessions.find(2), (&[2][..], 0));
+        assert_eq!(sessions.find(1), (&[4, 1][..], 1));
     }
 
     #[test]

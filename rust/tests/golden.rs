@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 use llmseq_core::fusion::{Fusion, Member, fuse_lists};
-use llmseq_core::knn::{Decay, Query, Sampling, SessionIndex, SessionSimilarity};
+use llmseq_core::knn::{Decay, Query, Sampling, SessionIndex, Train};
 use llmseq_core::lists::Lists;
 use llmseq_core::matrix::Matrix;
 use llmseq_core::metrics::{Against, ListTable, evaluate_lists};
@@ -131,20 +131,25 @@ fn session_knn() {
     let input = Input::read();
     let [n_items, _, n_sessions, k] = input.sizes;
     let order: Vec<i64> = (0..n_sessions as i64).collect();
-    let index = SessionIndex::new(input.sessions(), n_items, Some(&order)).unwrap();
+    let train = Train {
+        sessions: input.sessions(),
+        n_items,
+        order: Some(&order),
+        newest: None,
+        followers: false,
+        vectors: None,
+    };
+    let index = SessionIndex::new(&train, &Stop::default()).unwrap();
     for name in Sampling::NAMES {
         let query = Query {
             k_items: k,
             k: 3,
             sample_size: 4,
             sampling: Sampling::parse(name).unwrap(),
-            similarity: SessionSimilarity::Cosine,
             decay: Decay::Log,
             idf_weighting: true,
-            last_n: None,
             seed: 17,
-            exclude_seen: true,
-            candidates: None,
+            ..Query::default()
         };
         let lists = index.search(input.sessions(), &query, &Stop::default());
         input

@@ -1,6 +1,6 @@
 //! Kernels against naive loops, on inputs that proptest makes.
 
-use llmseq_core::knn::{Decay, Query, Sampling, SessionIndex, SessionSimilarity};
+use llmseq_core::knn::{Query, SessionIndex, SessionSimilarity, Train};
 use llmseq_core::lists::MISSING;
 use llmseq_core::matrix::Matrix;
 use llmseq_core::metrics::{Against, ListTable, evaluate_lists};
@@ -133,12 +133,13 @@ proptest! {
     #[test]
     fn dot_votes_equal_counting(train in sessions(1..12), prompt in prop::collection::vec(0..N_ITEMS as i32, 0..6)) {
         let (items, offsets) = ragged(&train);
-        let index = SessionIndex::new(Sessions::new(&items, &offsets, N_ITEMS, "train").unwrap(), N_ITEMS, None).unwrap();
+        let sessions = Sessions::new(&items, &offsets, N_ITEMS, "train").unwrap();
+        let held = Train { sessions, n_items: N_ITEMS, order: None, newest: None, followers: false, vectors: None };
+        let index = SessionIndex::new(&held, &Stop::default()).unwrap();
         let prompts = [0, prompt.len() as i64];
         let prompts = Sessions::new(&prompt, &prompts, N_ITEMS, "prompts").unwrap();
         let query = Query {
-            k_items: N_ITEMS, k: 99, sample_size: 99, sampling: Sampling::Random, similarity: SessionSimilarity::Dot,
-            decay: Decay::None, idf_weighting: false, last_n: None, seed: 1, exclude_seen: true, candidates: None,
+            k_items: N_ITEMS, k: 99, sample_size: 99, similarity: SessionSimilarity::Dot, ..Query::default()
         };
         let lists = index.search(prompts, &query, &Stop::default()).unwrap();
         // With the dot of 0/1 vectors a session votes with the number of distinct items it shares.

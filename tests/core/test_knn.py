@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 import llmseq.core
-from llmseq.errors import ConfigError, InvalidDataError, ShapeError
+from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, ShapeError
 from llmseq.testing import reference
 from llmseq.types import Ragged
 
@@ -17,8 +18,8 @@ TRAIN = Ragged.from_lists([[0, 1, 2, 0], [1, 3], [4, 5], [1, 2, 3, 4]])
 ROOT = math.sqrt
 
 
-def search(kernels, prompt, k_items=4, *, train=TRAIN, n_items=7, order=None, **arguments):
-    index = kernels.SessionIndex(train.items, train.offsets, n_items, order=order)
+def search(kernels, prompt, k_items=4, *, train=TRAIN, n_items=7, index=None, **arguments):
+    index = kernels.SessionIndex(train.items, train.offsets, n_items, **(index or {}))
     prompts = Ragged.from_lists([prompt])
     arguments = {"k": 10, "sample_size": 10} | arguments
     items, scores = index.search(prompts.items, prompts.offsets, k_items, **arguments)
@@ -113,8 +114,16 @@ def test_equal_scores_the_lower_item_first(kernels):
 def test_recent_takes_the_newest(kernels):
     train = Ragged.from_lists([[0, 1], [0, 2], [0, 3], [0, 4]])
     arguments = {"k": 2, "sample_size": 2, "sampling": "recent", "k_items": 3}
-    assert search(kernels, [0], train=train, order=[5, 9, 7, 1], **arguments)[0] == [2, 3, -1]
-    assert search(kernels, [0], train=train, order=[5, 9, 5, 5], **arguments)[0] == [1, 2, -1]
+    assert search(kernels, [0], train=train, index={"order": [5, 9, 7, 1]}, **arguments)[0] == [
+        2,
+        3,
+        -1,
+    ]
+    assert search(kernels, [0], train=train, index={"order": [5, 9, 5, 5]}, **arguments)[0] == [
+        1,
+        2,
+        -1,
+    ]
 
 
 def test_idf_takes_the_rarest_shared_items(kernels):
@@ -167,7 +176,25 @@ def test_properties(kernels):
         ({"prompt_decay": "cubic"}, ConfigError, "choose from linear, log, harmonic, quadratic"),
         ({"prompt": [7]}, InvalidDataError, "prompts: row 0 holds item 7"),
         ({"candidates": np.ones(6, dtype=bool)}, ShapeError, "candidates must hold one value"),
-        ({"order": [1, 2]}, ShapeError, "order must hold one value"),
+        ({"index": {"order": [1, 2]}}, ShapeError, "order must hold one value"),
+        ({"half_life": 2.0}, ConfigError, "order"),
+        ({"half_life": 0.0, "index": {"order": [1, 2, 3, 4]}}, ConfigError, "half_life must be"),
+        ({"only_followers": True}, ConfigError, "followers"),
+        ({"prompt_pooling": "cubic"}, ConfigError, "unknown pooling"),
+        ({"index": {"pooling": "cubic"}}, ConfigError, "unknown pooling"),
+        ({"index": {"newest": 3}}, ConfigError, "give order"),
+        ({"index": {"newest": 0, "order": [1] * 4}}, ConfigError, "newest must be"),
+        ({"index": {"vectors": np.ones((6, 2))}}, ShapeError, "one row for each of the 7 items"),
+        (
+            {"index": {"vectors": np.full((7, 2), np.nan)}},
+            InvalidDataError,
+            "vectors must be finite",
+        ),
+        (
+            {"index": {"vectors": np.ones((7, 2))}, "prompt_decay": "log"},
+            ConfigError,
+            "set prompt_pooling",
+        ),
         ({"n_items": 5}, InvalidDataError, "sessions: row 2 holds item 5"),
         ({"train": Ragged.from_lists([])}, InvalidDataError, "at least one train session"),
     ],
@@ -177,7 +204,190 @@ def test_wrong_input_is_named(kernels, change, error, says):
         search(kernels, **({"prompt": [0]} | change))
 
 
-@settings(max_examples=120, deadline=None)
+def test_sequential_weighting_by_hand(kernels):
+    # Each session shares one item of the prompt, at places 1, 2 and 3 of 3.
+    train = Ragged.from_lists([[0, 3], [1, 4], [2, 5], [0, 2, 6]])
+    found = search(
+        kernels, [0, 1, 2], train=train, similarity="dot", sequential_weighting=True, k_items=4
+    )
+    assert found == ([6, 5, 4, 3], pytest.approx([2 * 3 / 3, 3 / 3, 2 / 3, 1 / 3]))
+
+
+def test_only_what_follows_the_newest_item(kernels):
+    # 2 and 5 follow 1 somewhere; 3 and 4 stand in neighbours but never behind 1.
+    train = Ragged.from_lists([[0, 1, 2], [1, 5, 4], [3, 1], [0, 3]])
+    arguments = {"train": train, "index": {"followers": True}, "only_followers": True}
+    assert search(kernels, [0, 1], **arguments)[0] == [2, 5, -1, -1]
+    # The newest event decides, also where an earlier one is the same item; 6 is not in train.
+    assert search(kernels, [1, 0, 1, 6], **arguments)[0] == [2, 5, -1, -1]
+    assert search(kernels, [4], **arguments)[0] == [-1] * 4
+    assert search(kernels, [6], **arguments)[0] == [-1] * 4
+
+
+def test_similarities_halve_with_age(kernels):
+    train = Ragged.from_lists([[0, 1], [0, 2], [0, 3]])
+    arguments = {"train": train, "similarity": "dot", "half_life": 10.0, "k_items": 3}
+    found = search(kernels, [0], index={"order": [100, 80, 90]}, **arguments)
+    assert found == ([1, 3, 2], [1.0, 0.5, 0.25])
+    # Age decides who is near, too.
+    found = search(kernels, [0], index={"order": [100, 80, 90]}, **(arguments | {"k": 1}))
+    assert found[0] == [1, -1, -1]
+
+
+def test_newest_cuts_posting_lists(kernels):
+    train = Ragged.from_lists([[0, 1], [0, 2], [0, 3], [4, 5]])
+    index = {"order": [7, 9, 7, 1], "newest": 2}
+    # Of the sessions of 0 the newest is the second, then the first (equal to the third).
+    assert search(kernels, [0], train=train, index=index, k_items=3)[0] == [1, 2, -1]
+    _, scores = search(
+        kernels, [0], train=train, index=index, k_items=2, similarity="dot", idf_weighting=True
+    )
+    assert scores == pytest.approx([1 + math.log(4 / 1)] * 2)
+    # 0 itself is in three sessions, whatever is kept.
+    _, scores = search(
+        kernels,
+        [0],
+        train=train,
+        index=index,
+        similarity="dot",
+        idf_weighting=True,
+        exclude_seen=False,
+        k_items=3,
+    )
+    assert sorted(scores)[-1] == pytest.approx(2 * (1 + math.log(4 / 3)))
+
+
+# Items 0 and 1 point right, 2 up, 3 to the upper right, 4 left.
+VECTORS = np.array([[2, 0], [4, 0], [0, 3], [3, 4], [-1, 0]], dtype=np.float32)
+
+
+def by_vectors(kernels, prompt, rows, **arguments):
+    index = {"vectors": VECTORS, "pooling": arguments.pop("pooling", "mean")}
+    return search(
+        kernels, prompt, train=Ragged.from_lists(rows), n_items=5, index=index, **arguments
+    )
+
+
+def test_session_vectors_by_hand(kernels):
+    # Means: (3, 0), (1, 1.5) and (2.5, 2); the prompt's is (2, 0).
+    rows = [[0, 1], [0, 2], [0, 3]]
+    items, scores = by_vectors(kernels, [0], rows)
+    assert items == [1, 3, 2, -1]
+    cosines = [1.0, 2.5 / math.hypot(2.5, 2), 1 / math.hypot(1, 1.5)]
+    assert scores[:3] == pytest.approx(cosines)
+    items, scores = by_vectors(kernels, [0], rows, similarity="dot")
+    assert (items[:3], scores[:3]) == ([1, 3, 2], [6.0, 5.0, 2.0])
+
+
+def test_both_sides_pool_their_own_way(kernels):
+    rows = [[0, 1], [0, 2], [0, 3]]
+    # Last items: (4, 0), (0, 3), (3, 4). The prompt [2, 0], last item only, is (2, 0).
+    found = by_vectors(
+        kernels, [2, 0], rows, pooling="last", prompt_pooling="last", similarity="dot"
+    )
+    assert (found[0], found[1][:2]) == ([1, 3, -1, -1], [8.0, 6.0])
+    # Harmonic: (2, 0) and half of (0, 3), over 1.5.
+    found = by_vectors(
+        kernels, [2, 0], rows, pooling="last", prompt_pooling="harmonic", similarity="dot"
+    )
+    assert found[0] == [3, 1, -1, -1]
+    assert found[1][:2] == pytest.approx([(2 * 3 + 1.5 * 4) / 1.5, 2 * 4 / 1.5])
+
+
+def test_an_opposite_session_does_not_vote(kernels):
+    items, _ = by_vectors(kernels, [0], [[0, 4, 4, 4, 2], [0, 3]], pooling="last")
+    assert items == [3, -1, -1, -1]
+    rows = [[0, 2, 4], [0, 3]]
+    assert by_vectors(kernels, [0], rows, pooling="last")[0] == [3, -1, -1, -1]
+
+
+@pytest.fixture
+def full_index():
+    return llmseq.core.SessionIndex(
+        TRAIN.items,
+        TRAIN.offsets,
+        7,
+        order=[4, 3, 2, 1],
+        newest=3,
+        followers=True,
+        vectors=np.arange(14.0).reshape(7, 2),
+    )
+
+
+def test_a_mapped_index_gives_the_same_lists(full_index, tmp_path):
+    plain = llmseq.core.SessionIndex(TRAIN.items, TRAIN.offsets, 7)
+    asked = {"k": 3, "sample_size": 3}
+    every = asked | {"sampling": "recent", "only_followers": True, "half_life": 2.0}
+    for made, arguments in ((plain, asked), (full_index, every)):
+        made.save(tmp_path / "index.safetensors")
+        read = llmseq.core.SessionIndex.open(tmp_path / "index.safetensors")
+        assert (read.n_items, read.n_sessions) == (7, 4)
+        prompts = Ragged.from_lists([[0, 1], [1], [], [6], [4, 5]])
+        found = read.search(prompts.items, prompts.offsets, 5, **arguments)
+        wanted = made.search(prompts.items, prompts.offsets, 5, **arguments)
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_array_equal(found[1], wanted[1])
+        assert (found[0] >= 0).any()
+
+
+def test_a_file_cut_short_is_named(full_index, tmp_path):
+    path = tmp_path / "index.safetensors"
+    full_index.save(path)
+    content = path.read_bytes()
+    for size in range(0, len(content), 13):
+        path.write_bytes(content[:size])
+        with pytest.raises(ArtifactError, match=r"index\.safetensors.*damaged or cut short"):
+            llmseq.core.SessionIndex.open(path)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=r"index\.safetensors: cannot be read"):
+        llmseq.core.SessionIndex.open(path)
+
+
+def rewritten(index, path, changes, metadata=None):
+    save_file({**index.arrays(), **changes}, path, metadata or dict(index.metadata()))
+    return path
+
+
+def test_another_version_or_format_is_named(full_index, tmp_path):
+    later = dict(full_index.metadata()) | {"version": "99"}
+    path = rewritten(full_index, tmp_path / "index", {}, later)
+    with pytest.raises(ArtifactError, match=r"of version 99; this version of llmseq reads 1"):
+        llmseq.core.SessionIndex.open(path)
+    path = rewritten(full_index, tmp_path / "index", {}, {"format": "weights"})
+    with pytest.raises(ArtifactError, match=r'holds no llmseq session index .*"weights"'):
+        llmseq.core.SessionIndex.open(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"held.values": np.full(9, 7, np.uint32)},
+        {"held.offsets": np.array([0, 3, 2, 5, 9], np.uint64)},
+        {"held.offsets": np.array([0, 3, 5, 7, 8], np.uint64)},
+        {"posting.values": np.full(9, 4, np.uint32)},
+        {"posting.offsets": np.array([0, 9], np.uint64)},
+        {"idf": np.full(7, np.nan)},
+        {"idf": np.ones(7, np.float32)},
+        {"order": np.zeros(3, np.int64)},
+        {"vectors.sessions": np.zeros(7, np.float32)},
+        {"vectors.items": np.full(14, np.inf, np.float32)},
+    ],
+)
+def test_arrays_that_do_not_fit_are_damage(full_index, tmp_path, changes):
+    path = rewritten(full_index, tmp_path / "index", changes)
+    with pytest.raises(ArtifactError, match=r"index: damaged"):
+        llmseq.core.SessionIndex.open(path)
+
+
+def test_a_missing_array_is_damage(full_index, tmp_path):
+    arrays = dict(full_index.arrays())
+    del arrays["posting.values"]
+    save_file(arrays, tmp_path / "index", dict(full_index.metadata()))
+    with pytest.raises(ArtifactError, match=r'the array "posting.values" is missing'):
+        llmseq.core.SessionIndex.open(tmp_path / "index")
+
+
+@settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     k=st.integers(1, 8),
@@ -188,9 +398,27 @@ def test_wrong_input_is_named(kernels, change, error, says):
     idf_weighting=st.booleans(),
     last_n=st.none() | st.integers(1, 5),
     exclude_seen=st.booleans(),
+    sequential=st.booleans(),
+    followers=st.booleans(),
+    half_life=st.none() | st.floats(0.5, 20.0),
+    newest=st.none() | st.integers(1, 6),
+    poolings=st.none() | st.tuples(*[st.sampled_from(llmseq.core.POOLINGS)] * 2),
 )
 def test_compiled_equals_twin(
-    seed, k, extra, sampling, similarity, decay, idf_weighting, last_n, exclude_seen
+    seed,
+    k,
+    extra,
+    sampling,
+    similarity,
+    decay,
+    idf_weighting,
+    last_n,
+    exclude_seen,
+    sequential,
+    followers,
+    half_life,
+    newest,
+    poolings,
 ):
     rng = np.random.default_rng(seed)
     n_items = int(rng.integers(2, 15))
@@ -204,16 +432,30 @@ def test_compiled_equals_twin(
         "sample_size": k + extra,
         "sampling": sampling,
         "similarity": similarity,
-        "prompt_decay": decay,
+        "prompt_decay": None if poolings else decay,
+        "prompt_pooling": poolings[0] if poolings else "mean",
+        "sequential_weighting": sequential,
+        "only_followers": followers,
+        "half_life": half_life,
         "idf_weighting": idf_weighting,
         "last_n": last_n,
         "seed": seed,
         "exclude_seen": exclude_seen,
         "candidates": rng.random(n_items) < 0.8 if seed % 2 else None,
     }
+    build = {
+        "order": order,
+        "newest": newest,
+        "followers": followers,
+        "vectors": rng.integers(-2, 3, (n_items, 3)) if poolings else None,
+        "pooling": poolings[1] if poolings else "mean",
+    }
     found = []
-    for kernels in (llmseq.core, reference):
-        index = kernels.SessionIndex(train.items, train.offsets, n_items, order=order)
-        found.append(index.search(prompts.items, prompts.offsets, 6, **arguments))
-    np.testing.assert_array_equal(found[0][0], found[1][0])
-    np.testing.assert_array_equal(found[0][1], found[1][1])
+    for kernels, n_threads in ((llmseq.core, 1), (llmseq.core, 2), (reference, 1)):
+        index = kernels.SessionIndex(train.items, train.offsets, n_items, **build)
+        found.append(
+            index.search(prompts.items, prompts.offsets, 6, n_threads=n_threads, **arguments)
+        )
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0][0], other[0])
+        np.testing.assert_array_equal(found[0][1], other[1])

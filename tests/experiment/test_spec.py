@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmseq.errors import ConfigError
+from llmseq.experiment.notes import about_times
 from llmseq.experiment.presets import PRESETS, make_spec
 from llmseq.experiment.spec import CompareSpec, ModelSpec
 from llmseq.models.catalog import MODELS
@@ -31,23 +33,65 @@ def test_thorough_has_every_model_and_quick_leaves_slow_ones_out(shop: SessionDa
         for preset in ("thorough", "quick")
     )
     assert thorough == set(MODELS)
-    slow = {"bert4rec", "gru4rec", "llm2bert4rec", "llm2gru4rec"}
+    slow = {name for name in MODELS if not MODELS[name].quick}
+    assert {"bert4rec", "gru4rec", "llm2bert4rec", "llm2gru4rec"} < slow
     assert quick == thorough - slow
 
 
-def test_paper_has_the_published_settings_of_the_neural_models(shop: SessionDataset) -> None:
+def test_paper_has_the_published_settings(shop: SessionDataset) -> None:
     strong, paper = (
         {model.name: model for model in make_spec(shop, Path("shop"), preset=preset).models}
         for preset in ("strong", "paper")
     )
-    assert set(strong) == set(paper)
-    assert {MODELS[name].family for name in paper} == {"sequential"}
+    assert {MODELS[name].family for name in strong} == {"sequential"}
+    assert set(paper) == {name for name in MODELS if MODELS[name].published} > set(strong)
+    [neighbours] = paper["sknn"].configs()
+    values = neighbours.to_dict()
+    assert (values["k"], values["sample_size"], values["sampling"]) == (140, 1020, "recent")
     [config] = paper["bert4rec"].configs()
     published = ("learning_rate", "weight_decay", "clip_norm", "mask_prob", "head")
     values = config.to_dict()
     assert [values[key] for key in published] == [0.0023, 0.0409, 92.0, 0.9, "projection"]
     [own] = strong["bert4rec"].configs()
     assert own.to_dict()["head"] == "dot"
+
+
+@pytest.fixture
+def untimed(shop: SessionDataset) -> SessionDataset:
+    return replace(shop, sessions=replace(shop.sessions, times=None))
+
+
+def test_without_times_a_preset_goes_on_and_says_so(untimed: SessionDataset) -> None:
+    thorough = {model.name for model in make_spec(untimed, Path("shop"), preset="thorough").models}
+    assert thorough == set(MODELS) - {"recent-popularity"}
+    assert list(about_times(untimed, "thorough", None)) == [
+        "recent-popularity is left out: it needs session times, and this log has none"
+    ]
+    paper = {model.name: model for model in make_spec(untimed, Path("s"), preset="paper").models}
+    assert paper["sknn"].settings["sampling"] == "random"
+    notes = list(about_times(untimed, "paper", None))
+    assert [note.split(":")[0] for note in notes] == ["sknn", "sf-sknn", "sknnemb"]
+    assert 'samples "recent" sessions' in notes[0]
+
+
+def test_with_times_nothing_is_said(shop: SessionDataset) -> None:
+    assert list(about_times(shop, "thorough", None)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("recent-popularity", {}, "recent-popularity: window_days needs session times"),
+        ("sknn", {"sampling": "recent"}, 'sampling = "recent" needs session times'),
+        ("v-sknn", {"half_life_days": 3.0}, "half_life_days needs session times"),
+        ("sknnemb", {"newest_per_item": 9}, "newest_per_item needs session times"),
+    ],
+)
+def test_asking_a_log_without_times_for_them_is_an_error(
+    untimed: SessionDataset, name: str, settings: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        make_spec(untimed, Path("shop"), models=[name], settings={name: settings})
 
 
 def test_thorough_tunes_neural_models_alike(shop: SessionDataset) -> None:

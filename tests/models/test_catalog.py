@@ -20,7 +20,20 @@ def test_every_combination_of_a_grid_is_a_setting(name):
     assert len({config.to_toml() for config in configs}) == len(configs) <= 12
 
 
-@pytest.mark.parametrize("name", ["v-sknn", "llmseqsim"])
+@pytest.mark.parametrize("name", MODELS.names())
+def test_published_settings_are_settings(name):
+    MODELS[name].make_config(MODELS[name].published, what=name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in MODELS
+        if MODELS[name].family not in {"sequential", "hybrid"}
+        and name not in {"popularity", "session-popularity"}  # nothing to choose
+    ],
+)
 def test_the_untrained_models_have_a_grid(name):
     assert MODELS[name].grid
 
@@ -36,7 +49,7 @@ def test_the_light_models_never_import_torch():
     code = (
         "import sys\n"
         "from llmseq.models.catalog import MODELS\n"
-        "for name in ('popularity', 'v-sknn', 'llmseqsim', 'fusion'):\n"
+        "for name in ('popularity', 'v-sknn', 'sknnemb', 'cooccurrence', 'llmseqsim', 'fusion'):\n"
         "    MODELS[name].recommender_class()\n"
         "for name in MODELS:\n"
         "    MODELS[name].make_config(what=name)\n"

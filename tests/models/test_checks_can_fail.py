@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from llmseq.core import SessionIndex
 from llmseq.data.sessions import Sessions
 from llmseq.models.session_knn import SessionKnnRecommender
 from llmseq.recommendations import Recommendations
@@ -88,7 +89,8 @@ def test_a_broken_list_is_found(monkeypatch, broken, check):
 def test_a_model_that_forgets_at_load_is_found(monkeypatch):
     def forgets(cls, path):
         model = LOAD(cls, path)
-        model._build(model._train.take(np.arange(3)), None, model._n_items)
+        kept = conformance.groups_world().train.sessions.take(np.arange(3))
+        model._index = SessionIndex(kept.items, kept.offsets, model._index.n_items)
         return model
 
     monkeypatch.setattr(SessionKnnRecommender, "load", classmethod(forgets))

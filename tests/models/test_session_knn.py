@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmseq.core import SessionIndex
 from llmseq.data.sessions import Sessions
-from llmseq.errors import ConfigError
+from llmseq.embeddings.matrix import ItemEmbeddings
+from llmseq.embeddings.reduce import ReductionConfig
+from llmseq.errors import ArtifactError, ConfigError, ShapeError
 from llmseq.models.catalog import MODELS
+from llmseq.models.persistence import write_model
 from llmseq.models.session_knn import SessionKnnConfig, SessionKnnRecommender
+from llmseq.models.session_knn_text import SessionKnnTextConfig, SessionKnnTextRecommender
 from llmseq.testing import reference
 from llmseq.testing.strategies import ragged
 from llmseq.testing.worlds import log_of
@@ -64,7 +69,7 @@ def test_recent_without_times_says_what_to_use_instead():
     train = log_of([[0, 1]], 2)
     train = replace(train, sessions=replace(train.sessions, times=None))
     model = SessionKnnRecommender(SessionKnnConfig(sampling="recent"))
-    with pytest.raises(ConfigError, match=r'needs session times.*"random", "idf"'):
+    with pytest.raises(ConfigError, match=r'"recent" needs session times.*"random", "idf"'):
         model.fit(train, rng=np.random.default_rng(0))
 
 
@@ -91,8 +96,95 @@ def test_more_neighbours_than_the_sample_is_refused():
         SessionKnnConfig.make({"k": 20, "sample_size": 10}, what="v-sknn")
 
 
-def test_v_sknn_is_the_preset_with_harmonic_decay():
-    assert MODELS["v-sknn"].make_config(what="v-sknn").prompt_decay == "harmonic"
+def test_the_registry_makes_each_variant():
+    made = {name: MODELS[name].make_config(what=name) for name in ("sknn", "s-sknn", "sf-sknn")}
+    assert made["sknn"].prompt_decay is None
+    assert made["s-sknn"].sequential_weighting
+    assert made["sf-sknn"].followers_only
+    assert MODELS["v-sknn"].make_config(what="v-sknn").prompt_decay is not None
+
+
+def test_only_followers_are_listed():
+    rows = [[0, 1, 2], [0, 2], [3, 1, 4]]
+    plain = fitted(PLAIN, rows).recommend(Sessions.from_lists([[0]]), 4)
+    assert plain.items.tolist() == [[2, 1, -1, -1]]
+    model = fitted(PLAIN.replace(followers_only=True), rows)
+    assert model.recommend(Sessions.from_lists([[3, 0]]), 4).items.tolist() == [[2, 1, -1, -1]]
+    assert model.recommend(Sessions.from_lists([[3, 2]]), 4).items.tolist() == [[-1] * 4]
+
+
+def test_age_is_counted_in_days():
+    rows = [[0, 1], [0, 2], [0, 3]]  # a day apart
+    config = PLAIN.replace(similarity="dot", half_life_days=1.0, k=3)
+    lists = fitted(config, rows).recommend(Sessions.from_lists([[0]]), 3)
+    assert lists.items.tolist() == [[3, 2, 1]]
+    assert lists.scores[0] == pytest.approx([1.0, 0.5, 0.25], rel=1e-6)
+
+
+def test_newest_per_item_keeps_the_newest_sessions():
+    rows = [[0, 1], [0, 2], [0, 3]]
+    lists = fitted(PLAIN.replace(newest_per_item=2), rows).recommend(Sessions.from_lists([[0]]), 3)
+    assert lists.items.tolist() == [[2, 3, -1]]
+
+
+def test_a_second_model_fills_short_lists():
+    rows = [[0, 1], [2, 3], [3, 4], [3]]
+    model = fitted(PLAIN.replace(backfill="popularity"), rows)
+    prompts = Sessions.from_lists([[0], [5], []])
+    lists = model.recommend(prompts, 4)
+    # 1 is the neighbours' only item; then 3 (three events), and of the once seen the lower index.
+    assert lists.items.tolist() == [[1, 3, 2, 4], [3, 0, 1, 2], [3, 0, 1, 2]]
+    assert lists.scores[0, 1:].tolist() == [-1.0, -2.0, -3.0]
+    mask = np.arange(6) < 3
+    assert model.recommend(prompts, 4, candidates=mask).items.tolist() == [
+        [1, 2, -1, -1],
+        [0, 1, 2, -1],
+        [0, 1, 2, -1],
+    ]
+    assert fitted(PLAIN, rows).recommend(prompts, 1).items.tolist() == [[1], [-1], [-1]]
+
+
+@pytest.mark.parametrize(("name", "says"), [("newest", "unknown model"), ("fusion", "hybrid")])
+def test_what_cannot_fill_lists_is_refused(name, says):
+    with pytest.raises(ConfigError, match=says):
+        SessionKnnConfig.make({"backfill": name}, what="v-sknn")
+
+
+def test_sknnemb_prefers_the_session_whose_text_is_like_the_prompt():
+    # Both sessions share item 0; the text of 1 is that of the prompt, the text of 2 is not.
+    vectors = np.array([[1, 0], [1, 0.2], [0, 1], [1, 0.1]], dtype=np.float32)
+    config = SessionKnnTextConfig(k=1, reduction=ReductionConfig(), idf_weighting=False)
+    train = log_of([[0, 2], [0, 1]], 4)
+    model = SessionKnnTextRecommender(config).fit(
+        train, embeddings={"text": ItemEmbeddings(vectors)}, rng=np.random.default_rng(0)
+    )
+    lists = model.recommend(Sessions.from_lists([[0, 3]]), 2)
+    assert lists.items.tolist() == [[1, -1]]
+
+
+def test_sknnemb_refuses_vectors_of_another_catalogue():
+    with pytest.raises(ShapeError, match="3 rows, but the catalogue has 4 items"):
+        SessionKnnTextRecommender().fit(
+            log_of([[0, 1]], 4),
+            embeddings={"text": ItemEmbeddings(np.ones((3, 2), np.float32))},
+            rng=np.random.default_rng(0),
+        )
+
+
+def test_a_loaded_model_maps_its_index(tmp_path, monkeypatch):
+    fitted(PLAIN.replace(backfill="popularity"), [[0, 1], [0, 2]]).save(tmp_path / "m")
+    monkeypatch.setattr(SessionIndex, "__init__", None)  # nothing may be built again
+    read = SessionKnnRecommender.load(tmp_path / "m")
+    assert read.recommend(Sessions.from_lists([[0]]), 3).items.tolist() == [[1, 2, -1]]
+
+
+def test_an_index_of_another_version_is_refused(tmp_path):
+    model = fitted(PLAIN, [[0, 1], [0, 2]])
+    later = dict(SessionIndex.metadata()) | {"version": "99"}
+    monkey = {"arrays": model._index.arrays(), "metadata": later, "extra": {"seed": 0, "notes": []}}
+    write_model(tmp_path / "m", kind="v-sknn", config=PLAIN, **monkey)
+    with pytest.raises(ArtifactError, match=r"weights\.safetensors: .* of version 99"):
+        SessionKnnRecommender.load(tmp_path / "m")
 
 
 @given(
@@ -110,7 +202,15 @@ def test_every_setting_reaches_the_index(rows, prompts, decay, idf, last_n):
     asked = Sessions.from_lists([row.tolist() for row in prompts])
     lists = fitted(config, sessions).recommend(asked, 4)
     items, scores = reference.SessionIndex(rows.items, rows.offsets, 6).search(
-        prompts.items, prompts.offsets, 4, **config.model_dump()
+        prompts.items,
+        prompts.offsets,
+        4,
+        k=3,
+        sample_size=5,
+        sampling="idf",
+        prompt_decay=decay,
+        idf_weighting=idf,
+        last_n=last_n,
     )
     np.testing.assert_array_equal(lists.items, items)
     np.testing.assert_array_equal(lists.scores, scores)

@@ -9,6 +9,7 @@ layout than stated
 
 from __future__ import annotations
 
+from llmseq.core.cooccurrence import CooccurrenceIndex
 from llmseq.core.fusion import fuse_lists
 from llmseq.core.knn import SessionIndex
 from llmseq.core.metrics import ListMetrics, evaluate_lists
@@ -18,6 +19,7 @@ from llmseq.core.topk import ItemIndex, top_k
 
 __all__ = [
     "POOLINGS",
+    "CooccurrenceIndex",
     "ItemIndex",
     "ListMetrics",
     "SessionIndex",

@@ -13,6 +13,7 @@ from llmseq.types import (
     BoolArray,
     CountArray,
     FloatMatrix,
+    FloatVector,
     ItemArray,
     OffsetArray,
     Ragged,
@@ -65,6 +66,12 @@ def items(values: ArrayLike, what: str) -> ItemArray:
 def counts(values: ArrayLike, what: str) -> CountArray:
     """C-contiguous int64 (n,)."""
     return _shaped(_integers(values, what, np.int64), 1, what)
+
+
+def weights(values: ArrayLike, what: str) -> FloatVector:
+    """C-contiguous float64 (n,)."""
+    array = _array(values, what, "numbers", "fiub")
+    return np.ascontiguousarray(_shaped(array, 1, what), dtype=np.float64)
 
 
 def mask(values: ArrayLike | None, what: str) -> BoolArray | None:

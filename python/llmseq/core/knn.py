@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from llmseq import _core
 from llmseq.core import arrays
+from llmseq.core.index_files import index_metadata, write_index
 from llmseq.core.threads import thread_count
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
 
     from llmseq.types import FloatMatrix, ItemArray
+
+Sampling = Literal["random", "recent", "idf", "idf_greedy"]
+Decay = Literal["linear", "log", "harmonic", "quadratic"]
+SessionSimilarity = Literal["cosine", "dot"]
 
 
 class SessionIndex:
@@ -28,14 +36,31 @@ class SessionIndex:
     n_items
         Size of the catalogue.
     order : int64 (n_sessions,)
-        Recency of each session, higher = newer; needed by the sampling ``"recent"``.
+        Recency of each session, higher = newer; needed by the sampling ``"recent"`` and by
+        ``newest``. Where similarities halve with age it is the time of the session's last event.
+    newest
+        Keep only the newest so many sessions of each item (VMIS-kNN): a bound on the work for a
+        prompt however large the log is. Equally new: the lower session index. The idf still
+        counts all sessions.
+    followers
+        Keep which items directly follow each item, for ``only_followers`` (SF-SKNN).
+    vectors : float32 (n_items, dim)
+        Item vectors, finite. With them sessions compare by their pooled vectors (SKNNEmb) and not
+        by the items they share.
+    pooling
+        How a train session's vectors are pooled, one of ``POOLINGS``.
+    n_threads
+        See :func:`llmseq.core.thread_count`.
 
     Raises
     ------
     ShapeError
-        If offsets do not rise from 0 to the number of items, or ``order`` has another length.
+        If offsets do not rise from 0 to the number of items, ``order`` has another length, or the
+        vectors are not one for each item.
     InvalidDataError
-        If there is no session or an item is not in the catalogue.
+        If there is no session, an item is not in the catalogue or a vector not finite.
+    ConfigError
+        If ``newest`` is given without ``order``, or the pooling is unknown.
 
     Examples
     --------
@@ -52,13 +77,49 @@ class SessionIndex:
         n_items: int,
         *,
         order: ArrayLike | None = None,
+        newest: int | None = None,
+        followers: bool = False,
+        vectors: ArrayLike | None = None,
+        pooling: str = "mean",
+        n_threads: int | None = None,
     ) -> None:
         self._index = _core.SessionIndex(
             arrays.items(items, "items"),
             arrays.counts(offsets, "offsets"),
             arrays.count(n_items, "n_items"),
             None if order is None else arrays.counts(order, "order"),
+            None if newest is None else arrays.count(newest, "newest"),
+            followers,
+            None if vectors is None else arrays.matrix(vectors, "vectors"),
+            pooling,
+            thread_count(n_threads),
         )
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Map a saved index: nothing is built again, and processes share the memory.
+
+        Raises
+        ------
+        ArtifactError
+            If the file is missing, damaged, cut short, no session index or of another version.
+        """
+        index = cls.__new__(cls)
+        index._index = _core.SessionIndex.open(path)
+        return index
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file that ``open`` reads."""
+        write_index(path, self.arrays(), self.metadata())
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Copy what is saved, by name."""
+        return self._index.arrays()
+
+    @staticmethod
+    def metadata() -> Mapping[str, str]:
+        """Give the texts that the file holds besides the arrays."""
+        return index_metadata(_core.SessionIndex.format())
 
     @property
     def n_items(self) -> int:
@@ -81,6 +142,10 @@ class SessionIndex:
         sampling: str = "random",
         similarity: str = "cosine",
         prompt_decay: str | None = None,
+        prompt_pooling: str = "mean",
+        sequential_weighting: bool = False,
+        only_followers: bool = False,
+        half_life: float | None = None,
         idf_weighting: bool = False,
         last_n: int | None = None,
         seed: int = 0,
@@ -110,10 +175,23 @@ class SessionIndex:
             (largest sum of idf over shared items) or ``"idf_greedy"`` (the sessions of the rarest
             prompt item, then of the next, until full). Equal ones: the lower session index.
         similarity
-            ``"cosine"`` or ``"dot"`` of the prompt's weights and the neighbour's 0/1 vector.
+            ``"cosine"`` or ``"dot"`` of the prompt's weights and the neighbour's 0/1 vector, or,
+            where the index has vectors, of both sessions' pooled vectors.
         prompt_decay
             Weight by position i from the end: None 1, ``"linear"`` max(1e-4, 1 − 0.1 (i − 1)),
-            ``"log"`` 1/(ln i + 1), ``"harmonic"`` 1/i, ``"quadratic"`` 1/i².
+            ``"log"`` 1/(ln i + 1), ``"harmonic"`` 1/i, ``"quadratic"`` 1/i². Only for an index
+            without vectors.
+        prompt_pooling
+            How an index with vectors pools those of the reduced prompt, one of ``POOLINGS``.
+        sequential_weighting
+            Multiply a neighbour's vote with x/n, x the place (1 = oldest) of its newest shared item
+            in the reduced prompt of n items (S-SKNN).
+        only_followers
+            List only items that directly follow the prompt's newest known item somewhere in train
+            (SF-SKNN); the index must be made with ``followers``.
+        half_life
+            Multiply a similarity with 2^(−age/half_life), age in units of ``order`` before the
+            newest train session. Lists are the same for any later "now".
         idf_weighting
             Multiply an item's score with idf = 1 + ln(n_sessions / sessions that hold it).
         last_n
@@ -143,16 +221,17 @@ class SessionIndex:
         InvalidDataError
             If a prompt item is not in the catalogue.
         ConfigError
-            If a number is out of range, a name unknown, or ``"recent"`` is asked of an index
-            without order.
+            If a number is out of range, a name unknown, or the index was made without what is asked
+            of it.
 
         Notes
         -----
         The prompt is reduced to its distinct items that occur in train, each at its first
-        occurrence, then cut to ``last_n``. Similarities and scores are float64 sums in a fixed
-        order (prompt items oldest first; neighbours nearest first, equal ones by lower session
-        index), rounded once to float32. Cost of a prompt: the posting lists of its items and the
-        items of ``k`` sessions.
+        occurrence, then cut to ``last_n``. Only neighbours with a similarity above 0 vote.
+        Similarities and scores are float64 sums in a fixed order (prompt items oldest first;
+        neighbours nearest first, equal ones by lower session index), rounded once to float32. Cost
+        of a prompt: the posting lists of its items, ``sample_size`` similarities and the items of
+        ``k`` sessions.
         """
         return self._index.search(
             arrays.items(prompt_items, "prompt items"),
@@ -163,6 +242,10 @@ class SessionIndex:
             sampling,
             similarity,
             prompt_decay,
+            prompt_pooling,
+            sequential_weighting,
+            only_followers,
+            half_life,
             idf_weighting,
             None if last_n is None else arrays.count(last_n, "last_n"),
             arrays.seed(seed),

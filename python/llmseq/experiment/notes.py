@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmseq.experiment.presets import PRESETS, preset_model, preset_values, without_times
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from llmseq.data.dataset import SessionDataset
     from llmseq.data.split import Split
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.experiment.artifacts import RunFolder
@@ -53,6 +56,19 @@ def about_split(spec: CompareSpec, split: Split) -> Iterator[str]:
         )
     if split.report["method"] == "leave-last-out":
         yield "the leave-last-out split lets models learn from events later than the targets"
+
+
+def about_times(
+    dataset: SessionDataset, preset: str, models: Sequence[str] | None
+) -> Iterator[str]:
+    """Say what a preset lost on a log without session times."""
+    if preset not in PRESETS:  # a file holds what an earlier run was left with
+        return
+    if models is None:
+        wanted = preset_values(preset)["models"]
+    else:
+        wanted = [preset_model(name, preset) for name in models]
+    yield from without_times(wanted, dataset, named=models or ())[1]
 
 
 def about_vectors(made: dict[str, ItemEmbeddings]) -> Iterator[str]:

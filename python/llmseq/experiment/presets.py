@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from llmseq.errors import ConfigError
 from llmseq.experiment.spec import NO_ENCODER, CompareSpec, check_cutoffs
 from llmseq.models.catalog import MODELS, ModelEntry
+from llmseq.models.protocol import MayNeedTimes
+from llmseq.models.request import check_times
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from llmseq.data.dataset import SessionDataset
 
@@ -42,9 +44,9 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
     preset
         "quick": all but the slower neural models, cheap ones over their small grid, neural ones
         with one setting, one seed. "thorough": all models, neural ones over a grid too, three
-        seeds. "strong": the neural models with our settings, three seeds. "paper": the same with
-        the settings that the study published for Beauty. Or a path ending in ``.toml``, for
-        example the spec.toml of an earlier run.
+        seeds. "strong": the neural models with our settings, three seeds. "paper": the models for
+        which the study published settings, with those for Beauty. Or a path ending in ``.toml``,
+        for example the spec.toml of an earlier run.
     encoder
         With "none" only the models without text are taken.
 
@@ -71,7 +73,9 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
 
 
 def _belongs(entry: ModelEntry, preset: str) -> bool:
-    if preset in {"strong", "paper"}:
+    if preset == "paper":
+        return bool(entry.published)
+    if preset == "strong":
         return entry.family == "sequential"
     return preset == "thorough" or entry.quick
 
@@ -82,7 +86,7 @@ def preset_model(name: str, preset: str) -> dict[str, Any]:
     grid: Mapping[str, tuple[Any, ...]] = {}
     if entry.family == "sequential":
         grid = (entry.grid or NEURAL_GRID) if preset == "thorough" else {}
-    elif entry.family != "hybrid":
+    elif entry.family != "hybrid" and preset != "paper":
         grid = entry.grid
     settings = {"settings": dict(entry.published)} if preset == "paper" else {}
     return {"name": name, **settings, "grid": {key: list(v) for key, v in grid.items()}}
@@ -129,11 +133,43 @@ def make_spec(
         values["primary"] = f"ndcg@{20 if 20 in ks else max(ks)}"
     split = {**values.pop("split", {}), **given.pop("split", {})}
     values.update(given, split=split)
+    values["models"], _ = without_times(values["models"], dataset, named=models or ())
     values["models"] = _with_settings(values["models"], settings or {})
     if preset in PRESETS and preset != "paper":
         values["models"] = _fit_for_small_logs(values["models"], len(dataset.sessions))
     values.update(dataset=str(path), fingerprint=dataset.fingerprint())
-    return CompareSpec.make(values, what="comparison")
+    spec = CompareSpec.make(values, what="comparison")
+    for model in spec.models:
+        for config in model.configs():
+            check_times(config, dataset, model=f"model {model.name}", instead="leave it out")
+    return spec
+
+
+def without_times(
+    models: Sequence[dict[str, Any]], dataset: SessionDataset, *, named: Collection[str] = ()
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Fit a preset's models to a log without session times, and say what that changed.
+
+    Published settings that sample recent sessions draw them at random instead. A model that cannot
+    do without times is left out, unless somebody named it, who then gets an error.
+    """
+    if dataset.sessions.times is not None:
+        return list(models), []
+    kept, notes = [], []
+    for model in models:
+        name, settings = model["name"], model.get("settings", {})
+        if settings.get("sampling") == "recent":
+            model = {**model, "settings": {**settings, "sampling": "random"}}
+            notes.append(
+                f'{name}: the published setting samples "recent" sessions; this log has no session '
+                'times, so they are drawn at "random"'
+            )
+        config = MODELS[name].make_config(model.get("settings", {}), what=f"model {name}")
+        if name not in named and isinstance(config, MayNeedTimes) and config.needs_times:
+            notes.append(f"{name} is left out: it needs session times, and this log has none")
+        else:
+            kept.append(model)
+    return kept, notes
 
 
 def _with_settings(

@@ -28,7 +28,13 @@ from llmseq.experiment.contest import (
     refit,
 )
 from llmseq.experiment.details import details
-from llmseq.experiment.notes import Notes, about_split, about_substitutions, about_vectors
+from llmseq.experiment.notes import (
+    Notes,
+    about_split,
+    about_substitutions,
+    about_times,
+    about_vectors,
+)
 from llmseq.experiment.presets import make_spec
 from llmseq.experiment.progress import Observer, Silent, Tracker, planned
 from llmseq.experiment.publish import save_models, save_winner, write_recommendations
@@ -199,12 +205,19 @@ def compare(
     )
     _check_extras(spec)
     parts = split_dataset(data, spec.split)
+    changed = about_times(data, preset, models)
     with run.lock(), _threads(spec.n_threads):
-        return run_spec(spec, data, parts, run, observer or Silent())
+        return run_spec(spec, data, parts, run, observer or Silent(), first_notes=changed)
 
 
 def run_spec(
-    spec: CompareSpec, dataset: SessionDataset, split: Split, run: RunFolder, observer: Observer
+    spec: CompareSpec,
+    dataset: SessionDataset,
+    split: Split,
+    run: RunFolder,
+    observer: Observer,
+    *,
+    first_notes: Iterator[str] | tuple[()] = (),
 ) -> Run:
     """Do everything that a spec asks for, in a folder that this process has locked."""
     run.open(spec)
@@ -213,6 +226,7 @@ def run_spec(
     tracker = Tracker(observer, planned(spec), n_events=dataset.sessions.n_events)
     store = StageStore(run, tracker)
     notes = Notes(run, observer)
+    notes.add(iter(first_notes))
     notes.add(about_split(spec, split))
     embeddings = embed_texts(spec, dataset, store, tracker)
     notes.add(about_vectors(embeddings))

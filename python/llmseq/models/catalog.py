@@ -108,32 +108,135 @@ def _sequential(
 
 MODELS: Registry[ModelEntry] = Registry("model")
 
-MODELS.register(
-    "popularity",
-    ModelEntry(
-        label="Popularity",
+
+def _popularity(label: str, preset: Mapping[str, Any] | None = None, **more: Any) -> ModelEntry:  # noqa: ANN401 - fields of ModelEntry
+    return ModelEntry(
+        label=label,
         family="baseline",
         uses_text=False,
         recommender="llmseq.models.popularity:PopularityRecommender",
         config="llmseq.models.popularity:PopularityConfig",
-    ),
-)
-MODELS.register(
-    "v-sknn",
-    ModelEntry(
-        label="V-SKNN",
+        preset=preset or {},
+        **more,
+    )
+
+
+def _cooccurrence(label: str, *, text: bool = False, **more: Any) -> ModelEntry:  # noqa: ANN401 - fields of ModelEntry
+    return ModelEntry(
+        label=label,
+        family="neighbours",
+        uses_text=text,
+        recommender="llmseq.models.cooccurrence:CooccurrenceRecommender",
+        config=f"llmseq.models.cooccurrence:Cooccurrence{'Text' if text else ''}Config",
+        **more,
+    )
+
+
+def _neighbours(label: str, **more: Any) -> ModelEntry:  # noqa: ANN401 - fields of ModelEntry
+    return ModelEntry(
+        label=label,
         family="neighbours",
         uses_text=False,
         recommender="llmseq.models.session_knn:SessionKnnRecommender",
         config="llmseq.models.session_knn:SessionKnnConfig",
-        preset={"prompt_decay": "harmonic"},
+        **more,
+    )
+
+
+# A log without session times, as Beauty's, has no recent sessions; there presets draw at random.
+def _published(
+    k: int, sample_size: int, sampling: str, similarity: str = "cosine"
+) -> dict[str, Any]:
+    return {
+        "k": k,
+        "sample_size": sample_size,
+        "sampling": sampling,
+        "similarity": similarity,
+        "idf_weighting": False,
+    }
+
+
+# Without a decay of their own, SKNN and S-SKNN are told how far to look back.
+_LENGTHS: Mapping[str, tuple[Any, ...]] = {"k": (50, 200), "last_n": (2, 5, 20)}
+
+for _name, _entry in {
+    "popularity": _popularity("Popularity"),
+    "recent-popularity": _popularity(
+        "Recent popularity",
+        {"window_days": 30.0},
+        grid={"window_days": (7.0, 30.0, 90.0)},
+        quick=False,
+    ),
+    "session-popularity": _popularity("Session popularity", {"in_session": True}, quick=False),
+    "markov": _cooccurrence(
+        "Markov",
+        preset={"window": 1, "backward": 0.0, "row_power": 1.0, "prompt_pooling": "last"},
+        grid={"prompt_pooling": ("last", "harmonic_squared")},
+        quick=False,
+    ),
+    "cooccurrence": _cooccurrence(
+        "Co-occurrence",
+        grid={
+            "row_power": (0.6, 0.8),
+            "distance_power": (0.4, 0.8),
+            "prompt_pooling": ("harmonic", "harmonic_squared"),
+        },
+    ),
+    "llm2cooccurrence": _cooccurrence(
+        "LLM2Cooccurrence",
+        text=True,
+        grid={"row_power": (0.6, 0.8), "text_weight": (0.25, 0.5)},
+    ),
+    "sknn": _neighbours(
+        "SKNN", grid=_LENGTHS, published=_published(140, 1020, "recent"), quick=False
+    ),
+    "v-sknn": _neighbours(
+        "V-SKNN",
+        preset={"prompt_decay": "quadratic"},
         grid={
             "k": (50, 200),
             "prompt_decay": ("harmonic", "quadratic"),
             "idf_weighting": (True, False),
         },
+        published={**_published(320, 1530, "random"), "prompt_decay": "harmonic"},
     ),
-)
+    "s-sknn": _neighbours(
+        "S-SKNN",
+        preset={"sequential_weighting": True},
+        grid=_LENGTHS,
+        published=_published(130, 1920, "random"),
+        quick=False,
+    ),
+    "sf-sknn": _neighbours(
+        "SF-SKNN",
+        preset={"followers_only": True},
+        grid={"k": (200, 500), "idf_weighting": (True, False)},
+        published=_published(290, 560, "recent"),
+        quick=False,
+    ),
+    "sknnemb": ModelEntry(
+        label="SKNNEmb",
+        family="neighbours",
+        uses_text=True,
+        recommender="llmseq.models.session_knn_text:SessionKnnTextRecommender",
+        config="llmseq.models.session_knn_text:SessionKnnTextConfig",
+        preset={"k": 20, "prompt_pooling": "harmonic_squared", "sequential_weighting": True},
+        grid={
+            "k": (20, 50),
+            "prompt_pooling": ("harmonic", "harmonic_squared"),
+            "similarity": ("cosine", "dot"),
+        },
+        published={
+            **_published(60, 1370, "recent", "dot"),
+            "sequential_weighting": False,
+            "prompt_pooling": "harmonic",
+            "train_pooling": "mean",
+            "reduction": {"method": "pca", "dim": _WIDEST},  # published: LDA, which needs classes
+        },
+        quick=False,
+    ),
+}.items():
+    MODELS.register(_name, _entry)
 for _name, _entry in {
     "sasrec": _sequential(
         "SASRec",

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from llmseq.models.protocol import Recommender
 
 SCHEMA = 1
+WEIGHTS = "weights.safetensors"
+"""The file of a model's folder that holds its arrays."""
 _MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -52,6 +54,7 @@ def write_model(
     kind: str,
     config: Config,
     arrays: Mapping[str, NDArray[Any]],
+    metadata: Mapping[str, str] | None = None,
     extra: Mapping[str, Any] | None = None,
     members: Mapping[str, Recommender] | None = None,
 ) -> None:
@@ -63,6 +66,8 @@ def write_model(
         The registry name whose class reads the folder again.
     arrays
         What was learnt.
+    metadata
+        Texts of the file of arrays, where an index of the core reads it.
     extra
         Plain values besides the settings: numbers of items, seeds, a summary.
     members
@@ -77,7 +82,8 @@ def write_model(
         write_json(folder / "config.json", config.to_dict())
         save_file(
             {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            folder / "weights.safetensors",
+            folder / WEIGHTS,
+            dict(metadata) if metadata else None,
         )
         for name, member in (members or {}).items():
             member.save(_member_folder(folder, name))
@@ -90,8 +96,7 @@ def write_model(
                 "extra": dict(extra or {}),
                 "members": list(members or {}),
                 "files": {
-                    name: file_fingerprint(folder / name)
-                    for name in ("config.json", "weights.safetensors")
+                    name: file_fingerprint(folder / name) for name in ("config.json", WEIGHTS)
                 },
             },
         )
@@ -132,18 +137,33 @@ def read_model(
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    manifest = read_manifest(path)
-    if manifest["kind"] != kind:
-        raise ArtifactError(
-            f'{path / "manifest.json"}: holds a "{manifest["kind"]}", not a "{kind}"'
-        )
-    config = read_json(path / "config.json")
-    weights = path / "weights.safetensors"
+    config, extra = read_settings(path, kind=kind)
+    weights = path / WEIGHTS
     try:
         arrays = load_file(weights)
     except SafetensorError as error:
         raise ArtifactError(f"{weights}: damaged ({error})") from error
-    return config, _Named(arrays, weights), _Named(manifest["extra"], path / "manifest.json")
+    return config, _Named(arrays, weights), extra
+
+
+def read_settings(
+    path: Path, *, kind: str | tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read settings and extra values alone, where the arrays are mapped by an index of the core.
+
+    Raises
+    ------
+    ArtifactError
+        If a file is missing, damaged, of another version or of another kind; the file is named.
+    """
+    manifest = read_manifest(path)
+    kinds = (kind,) if isinstance(kind, str) else kind
+    if manifest["kind"] not in kinds:
+        raise ArtifactError(
+            f'{path / "manifest.json"}: holds a "{manifest["kind"]}", not a "{kinds[0]}"'
+        )
+    config = read_json(path / "config.json")
+    return config, _Named(manifest["extra"], path / "manifest.json")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -170,7 +190,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if not isinstance(manifest[key], wanted):
             raise ArtifactError(f'{file}: damaged, "{key}" is not a {wanted.__name__}')
     files = manifest["files"]
-    for name in ("config.json", "weights.safetensors", *files):
+    for name in ("config.json", WEIGHTS, *files):
         if name not in files or Path(name).name != name:
             raise ArtifactError(f'{file}: damaged, its list of files is wrong at "{name}"')
         if not (path / name).is_file():

@@ -1,16 +1,17 @@
-"""Popularity: the items with most events in train, the same list for everybody."""
+"""Popularity: of all time, of a recent window, or of the prompt's own items first."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from pydantic import Field
 
 from llmseq.config import Config
 from llmseq.core import top_k
 from llmseq.models.persistence import read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary
-from llmseq.models.request import check_request, not_fitted
+from llmseq.models.request import check_request, check_times, not_fitted
 from llmseq.recommendations import Recommendations
 
 if TYPE_CHECKING:
@@ -20,17 +21,39 @@ if TYPE_CHECKING:
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
-    from llmseq.types import BoolArray, CountArray
+    from llmseq.types import BoolArray, FloatMatrix, ItemArray
+
+MICROSECONDS_A_DAY = 86_400_000_000
 
 
 class PopularityConfig(Config):
-    """Popularity has nothing to set."""
+    """Settings of popularity; the registry's names are presets of them.
+
+    Parameters
+    ----------
+    window_days
+        Count the events of the last so many days of train; the other items follow by all their
+        events. Needs event times. None: all events count.
+    in_session
+        List the prompt's own items first, by how often it holds them. Where seen items are
+        excluded the lists are those of popularity.
+    """
+
+    window_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    in_session: bool = False
+
+    @property
+    def needs_times(self) -> tuple[str, ...]:
+        """Settings that ask for session times."""
+        return () if self.window_days is None else ("window_days",)
 
 
 class PopularityRecommender:
-    """Ranks items by their events in train; equal counts: lower index first.
+    """Ranks items by their events in train; equal scores: lower index first.
 
-    An item without an event is never listed: nothing is known about it. The score is the count.
+    The score is the number of events that count; an item has a fraction besides, its share of
+    all events, where a window or the prompt comes first. An item without an event is never listed:
+    nothing is known about it.
 
     Examples
     --------
@@ -44,7 +67,7 @@ class PopularityRecommender:
     def __init__(self, config: PopularityConfig | None = None) -> None:
         self.config = config or PopularityConfig()
         self.summary = FitSummary()
-        self._counts: CountArray | None = None
+        self._scores: FloatMatrix | None = None  # (n_items,)
 
     def refit_config(self) -> PopularityConfig:
         """Return the settings: nothing is chosen while fitting."""
@@ -59,8 +82,25 @@ class PopularityRecommender:
         rng: np.random.Generator,  # noqa: ARG002 - nothing is random
         context: FitContext | None = None,  # noqa: ARG002 - done at once
     ) -> Self:
-        """Count the events of each item."""
-        self._counts = train.item_counts()
+        """Count the events of each item.
+
+        Raises
+        ------
+        ConfigError
+            If a window is asked for and the sessions have no times.
+        """
+        check_times(self.config, train, model="popularity", instead='use "popularity", without one')
+        counts = train.item_counts()
+        times = train.sessions.times
+        scores = counts.astype(np.float64)
+        if self.config.in_session:
+            scores = scores / (counts.sum() + 1)
+        elif self.config.window_days is not None and times is not None and times.size:
+            # In whole microseconds: a window longer than the log holds all of it.
+            window = min(self.config.window_days * MICROSECONDS_A_DAY, float(2**62))
+            recent = train.sessions.items[times.max() - times <= int(window)]
+            scores = np.bincount(recent, minlength=train.n_items) + scores / (counts.sum() + 1)
+        self._scores = scores.astype(np.float32)
         return self
 
     def recommend(
@@ -72,29 +112,46 @@ class PopularityRecommender:
         candidates: BoolArray | None = None,
     ) -> Recommendations:
         """Rank as the Protocol says; an empty prompt gets the same list as everybody."""
-        if self._counts is None:
+        if self._scores is None:
             raise not_fitted("Popularity")
-        mask = check_request(prompts, k, candidates, n_items=self._counts.size)
-        known = self._counts > 0
+        mask = check_request(prompts, k, candidates, n_items=self._scores.size)
+        known = self._scores > 0
+        allowed = known if mask is None else known & mask
+        own_first = self.config.in_session and not exclude_seen
         items, scores = top_k(
             np.ones((len(prompts), 1), dtype=np.float32),
-            self._counts[:, np.newaxis].astype(np.float32),
+            self._scores[:, np.newaxis],
             k,
-            exclude=prompts.events if exclude_seen else None,
-            candidates=known if mask is None else known & mask,
+            exclude=prompts.events if exclude_seen or own_first else None,
+            candidates=allowed,
         )
+        if own_first:
+            for row in range(len(prompts)):
+                own, own_scores = self._rank_own(prompts[row], self._scores, allowed)
+                items[row] = np.concatenate([own, items[row]])[:k]
+                scores[row] = np.concatenate([own_scores, scores[row]])[:k]
         return Recommendations(items, scores)
 
+    @staticmethod
+    def _rank_own(
+        prompt: ItemArray, shares: FloatMatrix, allowed: BoolArray
+    ) -> tuple[ItemArray, FloatMatrix]:
+        """Items of a prompt by their events in it, then by all events; then the lower index."""
+        items, counts = np.unique(prompt[allowed[prompt]], return_counts=True)
+        scores = counts.astype(np.float32) + shares[items]
+        order = np.lexsort((items, -scores))
+        return items[order], scores[order]
+
     def save(self, path: Path) -> None:
-        """Write the counts."""
-        if self._counts is None:
+        """Write the scores."""
+        if self._scores is None:
             raise not_fitted("Popularity")
-        write_model(path, kind="popularity", config=self.config, arrays={"counts": self._counts})
+        write_model(path, kind="popularity", config=self.config, arrays={"scores": self._scores})
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what ``save`` wrote."""
         config, arrays, _ = read_model(path, kind="popularity")
         model = cls(PopularityConfig.make(config, what=str(path / "config.json")))
-        model._counts = arrays["counts"].astype(np.int64)
+        model._scores = arrays["scores"]
         return model

@@ -147,3 +147,12 @@ class Extendable(Protocol):
 
     def extend(self, vectors: ItemEmbeddings) -> Recommender:
         """Add items by their text vectors; they get the next item indices."""
+
+
+@runtime_checkable
+class MayNeedTimes(Protocol):
+    """Settings some of which ask for session times."""
+
+    @property
+    def needs_times(self) -> tuple[str, ...]:
+        """Those that do, as a message names them; empty: the model goes without times."""

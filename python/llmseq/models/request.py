@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmseq.errors import ConfigError, InvalidDataError, NotFittedError, ShapeError
+from llmseq.models.protocol import MayNeedTimes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llmseq.config import Config
+    from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.types import BoolArray
@@ -50,6 +53,21 @@ def check_request(
             f"got {mask.dtype} {mask.shape}"
         )
     return mask
+
+
+def check_times(config: Config, train: SessionDataset, *, model: str, instead: str) -> None:
+    """Refuse settings that need session times, for a log that has none.
+
+    Raises
+    ------
+    ConfigError
+        Naming the settings and what to do instead.
+    """
+    asked = config.needs_times if isinstance(config, MayNeedTimes) else ()
+    if asked and train.sessions.times is None:
+        raise ConfigError(
+            f"{model}: {' and '.join(asked)} needs session times, and this log has none; {instead}"
+        )
 
 
 def not_fitted(model: str) -> NotFittedError:

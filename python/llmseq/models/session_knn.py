@@ -1,34 +1,35 @@
-"""Session-kNN: what the train sessions most like the prompt hold (SKNN, V-SKNN)."""
+"""Session-kNN: what the train sessions most like the prompt hold."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from llmseq.config import Config
 from llmseq.core import SessionIndex
-from llmseq.errors import ConfigError
-from llmseq.models.persistence import read_model, write_model
-from llmseq.models.protocol import FitContext, FitSummary
-from llmseq.models.request import check_request, not_fitted
+from llmseq.core.knn import Decay, Sampling, SessionSimilarity
+from llmseq.models.backfill import check_backfill, fill_short, fit_backfill
+from llmseq.models.persistence import WEIGHTS, load_members, read_settings, write_model
+from llmseq.models.protocol import FitContext, FitSummary, Recommender
+from llmseq.models.request import check_request, check_times, not_fitted
 from llmseq.recommendations import Recommendations
-from llmseq.types import BoolArray, OffsetArray, Ragged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
+    from llmseq.types import BoolArray, OffsetArray
+
+MICROSECONDS_A_DAY = 86_400_000_000
 
 
-class SessionKnnConfig(Config):
-    """Settings of the session-kNN family; the registry's names are presets of them.
+class NeighbourConfig(Config):
+    """Settings that the whole session-kNN family shares.
 
     Parameters
     ----------
@@ -42,47 +43,111 @@ class SessionKnnConfig(Config):
         ``idf`` (largest sum of idf over shared items), ``idf_greedy`` (rarest items' sessions
         first, until full).
     similarity
-        Of the 0/1 session vector to the prompt vector.
-    prompt_decay
-        How a prompt item's weight falls with its position from the end; None: all weigh 1 (SKNN).
+        Of the two sessions' vectors.
+    sequential_weighting
+        Multiply a neighbour's vote by x/n, x the place of its newest shared item in a prompt of n
+        items (S-SKNN).
+    followers_only
+        List only items that directly follow the prompt's last item in train (SF-SKNN).
     idf_weighting
         Multiply an item's score by 1 + ln(S / n_i).
+    half_life_days
+        Halve a similarity for every so many days that a session is older than the newest; needs
+        session times.
+    newest_per_item
+        Keep only the newest so many sessions of each item, which bounds the work for a prompt
+        (VMIS-kNN); needs session times.
     last_n
         Use only the last n distinct items of a prompt; None: all.
+    backfill
+        A registered model that fills lists which are too short; None: they stay short.
     """
 
     k: int = Field(default=50, ge=1)
     sample_size: int = Field(default=1500, ge=1)
-    sampling: Literal["random", "recent", "idf", "idf_greedy"] = "idf"
-    similarity: Literal["cosine", "dot"] = "cosine"
-    prompt_decay: Literal["linear", "log", "harmonic", "quadratic"] | None = None
+    sampling: Sampling = "idf"
+    similarity: SessionSimilarity = "cosine"
+    sequential_weighting: bool = False
+    followers_only: bool = False
     idf_weighting: bool = True
+    half_life_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    newest_per_item: int | None = Field(default=None, ge=1)
     last_n: int | None = Field(default=None, ge=1)
+    backfill: str | None = None
 
     @model_validator(mode="after")
-    def _neighbours_come_from_the_sample(self) -> Self:
+    def _check(self) -> Self:
         if self.k > self.sample_size:
             raise ValueError(f"k ({self.k}) must not exceed sample_size ({self.sample_size})")
+        if self.backfill is not None:
+            check_backfill(self.backfill)
         return self
+
+    @property
+    def needs_times(self) -> tuple[str, ...]:
+        """Settings that ask for session times."""
+        asked = {
+            'sampling = "recent"': self.sampling == "recent",
+            "half_life_days": self.half_life_days is not None,
+            "newest_per_item": self.newest_per_item is not None,
+        }
+        return tuple(name for name, needed in asked.items() if needed)
+
+    def of_index(self) -> dict[str, Any]:
+        """Give what the index must be made with."""
+        return {"newest": self.newest_per_item, "followers": self.followers_only}
+
+    def of_search(self) -> dict[str, Any]:
+        """Give what a search is asked with."""
+        half_life = self.half_life_days
+        return {
+            "k": self.k,
+            "sample_size": self.sample_size,
+            "sampling": self.sampling,
+            "similarity": self.similarity,
+            "sequential_weighting": self.sequential_weighting,
+            "only_followers": self.followers_only,
+            "idf_weighting": self.idf_weighting,
+            "half_life": None if half_life is None else half_life * MICROSECONDS_A_DAY,
+            "last_n": self.last_n,
+        }
+
+
+class SessionKnnConfig(NeighbourConfig):
+    """Sessions compare by the items they share; the registry's names are presets of this.
+
+    Parameters
+    ----------
+    prompt_decay
+        How a prompt item's weight falls with its position from the end; None: all weigh 1.
+    """
+
+    prompt_decay: Decay | None = None
+
+    def of_search(self) -> dict[str, Any]:
+        """Give what a search is asked with."""
+        return {**super().of_search(), "prompt_decay": self.prompt_decay}
 
 
 class SessionKnnRecommender:
     """Sums, over the nearest train sessions that hold an item, their similarities to the prompt.
 
-    Only items of those sessions are listed, so a list may be short; a prompt without an item
-    known from train gets an empty list. Exact and the same for any number of threads.
+    Only items of those sessions are listed, so a list may be short unless there is a ``backfill``,
+    whose places score −1, −2 and so on; a prompt without an item known from train gets an empty
+    list or a filled one. Exact and the same for any number of threads.
     """
+
+    kind = "v-sknn"
+    config: NeighbourConfig
 
     def __init__(self, config: SessionKnnConfig | None = None) -> None:
         self.config = config or SessionKnnConfig(prompt_decay="harmonic")
         self.summary = FitSummary()
-        self._n_items = 0
         self._seed = 0
-        self._train: Ragged | None = None
-        self._order: OffsetArray | None = None
         self._index: SessionIndex | None = None
+        self._backfill: Recommender | None = None
 
-    def refit_config(self) -> SessionKnnConfig:
+    def refit_config(self) -> NeighbourConfig:
         """Return the settings: nothing is chosen while fitting."""
         return self.config
 
@@ -90,7 +155,7 @@ class SessionKnnRecommender:
         self,
         train: SessionDataset,
         *,
-        embeddings: Mapping[str, ItemEmbeddings] | None = None,  # noqa: ARG002 - not a text model
+        embeddings: Mapping[str, ItemEmbeddings] | None = None,
         validation: HeldOut | None = None,  # noqa: ARG002 - nothing to stop
         rng: np.random.Generator,
         context: FitContext | None = None,
@@ -100,23 +165,39 @@ class SessionKnnRecommender:
         Raises
         ------
         ConfigError
-            If ``sampling`` is ``"recent"`` and the sessions have no times.
+            If a setting needs session times and there are none.
         """
-        order = _recency(train.sessions)
-        if self.config.sampling == "recent" and order is None:
-            raise ConfigError(
-                'session-kNN: sampling = "recent" needs session times, and this log has none; '
-                'use "random", "idf" or "idf_greedy"'
-            )
+        check_times(
+            self.config,
+            train,
+            model="session-kNN",
+            instead='sample with "random", "idf" or "idf_greedy", and leave age out',
+        )
+        sessions = train.sessions
         self._seed = int(rng.integers(2**63))
-        self._build(train.sessions.events, order, train.n_items)
+        self._index = SessionIndex(
+            sessions.items,
+            sessions.offsets,
+            train.n_items,
+            order=_last_times(sessions),
+            **self._of_vectors(train, embeddings),
+            **self.config.of_index(),
+        )
+        if self.config.backfill is not None:
+            self._backfill = fit_backfill(
+                self.config.backfill, train, embeddings=embeddings, rng=rng, context=context
+            )
         if context is not None:
-            context.report(1.0, f"{len(train.sessions):,} sessions indexed")
+            context.report(1.0, f"{len(sessions):,} sessions indexed")
         return self
 
-    def _build(self, train: Ragged, order: OffsetArray | None, n_items: int) -> None:
-        self._train, self._order, self._n_items = train, order, n_items
-        self._index = SessionIndex(train.items, train.offsets, n_items, order=order)
+    def _of_vectors(
+        self,
+        train: SessionDataset,  # noqa: ARG002 - SKNNEmb takes them
+        embeddings: Mapping[str, ItemEmbeddings] | None,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Item vectors and their pooling, where sessions compare by them."""
+        return {}
 
     def recommend(
         self,
@@ -129,58 +210,58 @@ class SessionKnnRecommender:
         """Rank as the Protocol says."""
         if self._index is None:
             raise not_fitted("Session-kNN")
-        mask = check_request(prompts, k, candidates, n_items=self._n_items)
-        settings = self.config
+        mask = check_request(prompts, k, candidates, n_items=self._index.n_items)
         items, scores = self._index.search(
             prompts.items,
             prompts.offsets,
             k,
-            k=settings.k,
-            sample_size=settings.sample_size,
-            sampling=settings.sampling,
-            similarity=settings.similarity,
-            prompt_decay=settings.prompt_decay,
-            idf_weighting=settings.idf_weighting,
-            last_n=settings.last_n,
             seed=self._seed,
             exclude_seen=exclude_seen,
             candidates=mask,
+            **self.config.of_search(),
         )
-        return Recommendations(items, scores)
+        lists = Recommendations(items, scores)
+        if self._backfill is None:
+            return lists
+        short = np.flatnonzero(lists.items[:, -1] < 0)
+        more = self._backfill.recommend(
+            prompts.take(short), k, exclude_seen=exclude_seen, candidates=mask
+        )
+        return fill_short(lists, short, more)
 
     def save(self, path: Path) -> None:
-        """Write the train sessions; the index is made again at load."""
-        if self._train is None:
+        """Write the index, which loading maps and does not build again."""
+        if self._index is None:
             raise not_fitted("Session-kNN")
-        arrays: dict[str, NDArray[Any]] = {
-            "items": self._train.items,
-            "offsets": self._train.offsets,
-        }
-        if self._order is not None:
-            arrays["order"] = self._order
-        extra = {"n_items": self._n_items, "seed": self._seed}
-        write_model(path, kind="v-sknn", config=self.config, arrays=arrays, extra=extra)
+        write_model(
+            path,
+            kind=self.kind,
+            config=self.config,
+            arrays=self._index.arrays(),
+            metadata=self._index.metadata(),
+            extra={"seed": self._seed, "notes": self.summary.notes},
+            members={} if self._backfill is None else {"backfill": self._backfill},
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote and index it."""
-        config, arrays, extra = read_model(path, kind="v-sknn")
-        model = cls(SessionKnnConfig.make(config, what=str(path / "config.json")))
+        """Read what ``save`` wrote."""
+        config, extra = read_settings(path, kind=cls.kind)
+        model = cls()
+        model.config = type(model.config).make(config, what=str(path / "config.json"))
+        model.summary = FitSummary(notes=tuple(extra["notes"]))
         model._seed = int(extra["seed"])
-        train = Ragged(arrays["items"], arrays["offsets"])
-        order = arrays.get("order")
-        model._build(train, order, int(extra["n_items"]))
+        model._index = SessionIndex.open(path / WEIGHTS)
+        if model.config.backfill is not None:
+            model._backfill = load_members(path)["backfill"]
         return model
 
 
-def _recency(sessions: Sessions) -> OffsetArray | None:
-    """Rank of each session by its last event, 0 = oldest, int64 (S,); None without times."""
+def _last_times(sessions: Sessions) -> OffsetArray | None:
+    """Time of each session's last event, int64 (S,); None without times. Empty ones are oldest."""
     if sessions.times is None:
         return None
-    ends = sessions.offsets[1:]
     filled = sessions.lengths > 0
     last = np.full(len(sessions), np.iinfo(np.int64).min)
-    last[filled] = sessions.times[ends[filled] - 1]
-    rank = np.empty(len(sessions), dtype=np.int64)
-    rank[np.argsort(last, kind="stable")] = np.arange(len(sessions))
-    return rank
+    last[filled] = sessions.times[sessions.offsets[1:][filled] - 1]
+    return last

@@ -44,6 +44,8 @@ _NETWORK = {
 _BLOCKS = {"n_blocks": 1, "n_heads": 1}
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "llmseqsim": {"reduction": {"method": "none"}},
+    "llm2cooccurrence": {"reduction": {"method": "none"}},
+    "sknnemb": {"reduction": {"method": "none"}},
     "sasrec": {**_NETWORK, **_BLOCKS},
     "llm2sasrec": {**_NETWORK, **_BLOCKS},
     "bert4rec": {**_NETWORK, **_BLOCKS, "n_epochs": 30},
@@ -310,7 +312,8 @@ def check_save_and_load(subject: Subject) -> None:
         served = load_model(folder).recommend([["i0", "i6"]], 5)
         expected = model.recommend(Sessions.from_lists([[0, 6]]), 5)
         require(
-            [item for item, _ in served[0]] == [f"i{item}" for item in expected.items[0]],
+            [item for item, _ in served[0]]
+            == [f"i{item}" for item in expected.items[0] if item >= 0],
             "the served list differs",
         )
 

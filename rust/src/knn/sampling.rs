@@ -38,7 +38,7 @@ impl Sampling {
     }
 }
 
-/// Cut `neighbours` (ascending) to `size`; `idf_sum` gives a neighbour's sum of idf over shared items.
+/// Cut `neighbours` to `size`; `idf_sum` gives a neighbour's sum of idf over shared items.
 pub(super) fn sample(
     index: &SessionIndex,
     prompt: &Prompt,

@@ -1,19 +1,22 @@
 //! Neighbours, their similarities, and the items they vote for.
 
 use super::SessionIndex;
-use super::prompt::{Decay, Prompt};
+use super::prompt::Decay;
 use super::sampling::{Sampling, sample};
+use super::scratch::{Near, Scratch};
 use crate::error::{CoreError, Result};
-use crate::lists::{Lists, Scored, keep_best};
+use crate::lists::{Lists, Scored};
 use crate::parallel::Stop;
+use crate::pooling::Pooling;
 use crate::sessions::{Sessions, check_mask};
 
-/// How the prompt's weights and a neighbour's 0/1 vector compare.
+/// How a prompt and a neighbour compare: the prompt's weights and the neighbour's 0/1 vector, or, where an
+/// index has vectors, those of both sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionSimilarity {
-    /// Sum of the shared items' weights, over the lengths of both vectors.
+    /// Inner product over the lengths of both.
     Cosine,
-    /// Sum of the shared items' weights.
+    /// Inner product.
     Dot,
 }
 
@@ -36,6 +39,7 @@ impl SessionSimilarity {
 
 /// Settings of a search.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct Query<'a> {
     /// Places in a list.
     pub k_items: usize,
@@ -49,6 +53,15 @@ pub struct Query<'a> {
     pub similarity: SessionSimilarity,
     /// Weight of a prompt item by position.
     pub decay: Decay,
+    /// How an index with vectors pools the prompt's.
+    pub pooling: Pooling,
+    /// Multiply a neighbour's vote with the place of its newest shared item over the prompt's length
+    /// (S-SKNN).
+    pub sequential_weighting: bool,
+    /// List only items that directly follow the prompt's last item in train (SF-SKNN).
+    pub only_followers: bool,
+    /// Halve a similarity for every so many units of `order` that a session is older than the newest.
+    pub half_life: Option<f64>,
     /// Multiply an item's score with its idf.
     pub idf_weighting: bool,
     /// Use only the last so many distinct known items of the prompt.
@@ -61,84 +74,75 @@ pub struct Query<'a> {
     pub candidates: Option<&'a [bool]>,
 }
 
+impl Default for Query<'_> {
+    /// SKNN of 50 neighbours.
+    fn default() -> Self {
+        Self {
+            k_items: 20,
+            k: 50,
+            sample_size: 1500,
+            sampling: Sampling::Idf,
+            similarity: SessionSimilarity::Cosine,
+            decay: Decay::None,
+            pooling: Pooling::Mean,
+            sequential_weighting: false,
+            only_followers: false,
+            half_life: None,
+            idf_weighting: false,
+            last_n: None,
+            seed: 0,
+            exclude_seen: true,
+            candidates: None,
+        }
+    }
+}
+
 impl Query<'_> {
     fn check(&self, index: &SessionIndex) -> Result<()> {
+        let config = |message: String| Err(CoreError::Config(message));
         for (name, value) in [("k", self.k), ("last_n", self.last_n.unwrap_or(1))] {
             if value == 0 {
-                return Err(CoreError::Config(format!(
-                    "{name} must be at least 1, got 0"
-                )));
+                return config(format!("{name} must be at least 1, got 0"));
             }
         }
         if self.k > self.sample_size {
-            return Err(CoreError::Config(format!(
+            return config(format!(
                 "k = {} neighbours cannot be chosen from sample_size = {}; lower k or raise sample_size",
                 self.k, self.sample_size
-            )));
+            ));
         }
         if self.sampling == Sampling::Recent && index.order.is_none() {
-            return Err(CoreError::Config(
+            return config(
                 "sampling \"recent\" needs to know which sessions are newer, but the index was made \
                  without order; use \"random\", \"idf\" or \"idf_greedy\""
                     .into(),
-            ));
+            );
+        }
+        if let Some(half_life) = self.half_life {
+            if !(half_life > 0.0 && half_life.is_finite()) {
+                return config(format!("half_life must be above 0, got {half_life}"));
+            }
+            if index.order.is_none() {
+                return config(
+                    "half_life needs the times of the sessions, but the index was made without order"
+                        .into(),
+                );
+            }
+        }
+        if self.only_followers && index.followers.is_none() {
+            return config(
+                "only_followers needs to know what follows what, but the index was made without \
+                 followers"
+                    .into(),
+            );
+        }
+        if self.decay != Decay::None && index.vectors.is_some() {
+            return config(
+                "prompt_decay weighs shared items, but this index compares vectors: set prompt_pooling"
+                    .into(),
+            );
         }
         check_mask(self.candidates, index.n_items())
-    }
-}
-
-/// Dense sums over few of many places: only touched ones are read and reset.
-#[derive(Debug)]
-struct Sums {
-    values: Vec<f64>,
-    touched: Vec<u32>,
-}
-
-impl Sums {
-    fn new(n: usize) -> Self {
-        Self {
-            values: vec![0.0; n],
-            touched: Vec::new(),
-        }
-    }
-
-    /// Add a number above 0.
-    fn add(&mut self, place: u32, value: f64) {
-        let sum = &mut self.values[place as usize];
-        if *sum == 0.0 {
-            self.touched.push(place);
-        }
-        *sum += value;
-    }
-
-    fn get(&self, place: u32) -> f64 {
-        self.values[place as usize]
-    }
-
-    fn reset(&mut self) {
-        for &place in &self.touched {
-            self.values[place as usize] = 0.0;
-        }
-        self.touched.clear();
-    }
-}
-
-#[derive(Debug)]
-struct Scratch {
-    prompt: Prompt,
-    /// Items of the whole prompt, ascending.
-    seen: Vec<i32>,
-    shared: Sums,
-    idf: Sums,
-    votes: Sums,
-    neighbours: Vec<u32>,
-    nearest: Vec<(f64, u32)>,
-    best: Vec<Scored>,
-}
-
-impl AsRef<[Scored]> for Scratch {
-    fn as_ref(&self) -> &[Scored] {
-        &self.best
     }
 }
 
@@ -146,28 +150,19 @@ impl SessionIndex {
     /// The best items for each prompt; ties to the lower index, short lists end in missing places.
     ///
     /// # Errors
-    /// `Config` for numbers below 1, `k` above `sample_size` or `Recent` without an order, `Shape` for a
-    /// mask of another length, `Stopped`.
+    /// `Config` for numbers below 1, `k` above `sample_size` or what the index was made without, `Shape`
+    /// for a mask of another length, `Stopped`.
     pub fn search(&self, prompts: Sessions<'_>, query: &Query<'_>, stop: &Stop) -> Result<Lists> {
         query.check(self)?;
-        let scratch = || Scratch {
-            prompt: Prompt::default(),
-            seen: Vec::new(),
-            shared: Sums::new(self.n_sessions()),
-            idf: Sums::new(self.n_sessions()),
-            votes: Sums::new(self.n_items()),
-            neighbours: Vec::new(),
-            nearest: Vec::new(),
-            best: Vec::new(),
-        };
         Lists::fill(
             prompts.len(),
             query.k_items,
             stop,
-            scratch,
-            |scratch, row| {
-                self.search_one(prompts.row(row), query, scratch);
+            || {
+                let make = || Scratch::new(self.n_sessions(), self.n_items());
+                self.shelf.lend(make)
             },
+            |lent, row| lent.work(|scratch| self.search_one(prompts.row(row), query, scratch)),
         )
     }
 
@@ -175,81 +170,134 @@ impl SessionIndex {
         let last_n = query.last_n.unwrap_or(usize::MAX);
         let known = |item: usize| self.idf[item] > 0.0;
         scratch.prompt.reduce(session, last_n, query.decay, known);
-        self.find_nearest(query, scratch);
-        self.collect_votes(scratch);
+        self.sample_neighbours(query, scratch);
+        self.keep_nearest(query, scratch);
+        self.collect_votes(query, scratch);
+        let newest = session.iter().rev().find(|&&item| known(item as usize));
+        let followers = match (&self.followers, newest) {
+            (Some(followers), Some(&item)) if query.only_followers => {
+                Some(followers.row(item as usize))
+            }
+            _ => None,
+        };
         scratch.seen.clear();
         if query.exclude_seen {
             scratch.seen.extend_from_slice(session);
             scratch.seen.sort_unstable();
         }
-        scratch.best.clear();
-        for &item in &scratch.votes.touched {
-            let seen = scratch.seen.binary_search(&(item as i32)).is_ok();
-            if seen || query.candidates.is_some_and(|mask| !mask[item as usize]) {
-                continue;
-            }
-            let idf = if query.idf_weighting {
+        scratch.best.start(query.k_items);
+        for (item, votes) in scratch.votes.iter() {
+            let weight = if query.idf_weighting {
                 self.idf[item as usize]
             } else {
                 1.0
             };
-            scratch
-                .best
-                .push(Scored::new(item, scratch.votes.get(item) * idf));
+            let scored = Scored::new(item, votes * weight);
+            let listed = scratch.best.admits(scored.score)
+                && scratch.seen.binary_search(&(item as i32)).is_err()
+                && query.candidates.is_none_or(|mask| mask[item as usize])
+                && followers.is_none_or(|row| row.binary_search(&item).is_ok());
+            if listed {
+                scratch.best.push(scored);
+            }
         }
-        keep_best(&mut scratch.best, query.k_items);
+        scratch.best.finish();
         scratch.votes.reset();
     }
 
-    /// Similarities of the sampled neighbours; sums run over the prompt's items, oldest first.
-    fn find_nearest(&self, query: &Query<'_>, scratch: &mut Scratch) {
+    /// Sessions that share an item, cut to the sample; sums run over the prompt's items, oldest first.
+    fn sample_neighbours(&self, query: &Query<'_>, scratch: &mut Scratch) {
         let prompt = &scratch.prompt;
         for (&item, &weight) in prompt.items.iter().zip(&prompt.weights) {
-            for &session in self.posting.row(item as usize) {
-                scratch.shared.add(session, weight);
-                if query.sampling == Sampling::Idf {
-                    scratch.idf.add(session, self.idf[item as usize]);
-                }
+            scratch
+                .shared
+                .add_all(self.posting.row(item as usize), weight);
+        }
+        if query.sampling == Sampling::Idf && scratch.shared.touched().len() > query.sample_size {
+            for &item in &prompt.items {
+                let idf = self.idf[item as usize];
+                scratch.idf.add_all(self.posting.row(item as usize), idf);
             }
         }
-        scratch.neighbours.clone_from(&scratch.shared.touched);
-        scratch.neighbours.sort_unstable();
-        let idf_sum = |session| scratch.idf.get(session);
-        let neighbours = &mut scratch.neighbours;
+        scratch.neighbours.clear();
+        scratch
+            .neighbours
+            .extend_from_slice(scratch.shared.touched());
         sample(
             self,
             prompt,
-            neighbours,
+            &mut scratch.neighbours,
             query.sample_size,
             query.sampling,
             query.seed,
-            idf_sum,
+            |session| scratch.idf.get(session),
         );
+        scratch.idf.reset();
+    }
+
+    /// The `k` most similar of the sample, nearest first; only those above 0, for others do not vote.
+    fn keep_nearest(&self, query: &Query<'_>, scratch: &mut Scratch) {
+        let (prompt, shared) = (&scratch.prompt, &scratch.shared);
+        if let Some(vectors) = &self.vectors {
+            vectors.pool(&prompt.items, query.pooling, &mut scratch.vector);
+        }
+        let rows = self.held.rows();
+        let similarity = |session: u32| match (&self.vectors, query.similarity) {
+            (Some(vectors), name) => vectors.similarity(&scratch.vector, session, name),
+            (None, SessionSimilarity::Dot) => shared.get(session),
+            (None, SessionSimilarity::Cosine) => {
+                let n_held = rows.row(session as usize).len() as f64;
+                shared.get(session) / (prompt.norm * n_held.sqrt())
+            }
+        };
         scratch.nearest.clear();
         for &session in &scratch.neighbours {
-            let shared = scratch.shared.get(session);
-            let similarity = match query.similarity {
-                SessionSimilarity::Dot => shared,
-                SessionSimilarity::Cosine => {
-                    let n_held = self.held.row(session as usize).len() as f64;
-                    shared / (prompt.norm * n_held.sqrt())
-                }
-            };
-            scratch.nearest.push((similarity, session));
+            let similarity = similarity(session) * self.youth(session, query.half_life);
+            if similarity > 0.0 {
+                scratch.nearest.push(Near::new(similarity, session));
+            }
         }
         scratch.shared.reset();
-        scratch.idf.reset();
-        scratch
-            .nearest
-            .sort_unstable_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
-        scratch.nearest.truncate(query.k);
+        if scratch.nearest.len() > query.k {
+            scratch.nearest.select_nth_unstable(query.k - 1);
+            scratch.nearest.truncate(query.k);
+        }
+        scratch.nearest.sort_unstable();
+    }
+
+    /// 1 for the newest session, half of it a half-life earlier.
+    fn youth(&self, session: u32, half_life: Option<f64>) -> f64 {
+        match (&self.order, half_life) {
+            (Some(order), Some(half_life)) => {
+                let age = self.newest as f64 - order[session as usize] as f64;
+                (-age / half_life).exp2()
+            }
+            _ => 1.0,
+        }
     }
 
     /// Sum the similarities of the neighbours that hold an item, nearest neighbour first.
-    fn collect_votes(&self, scratch: &mut Scratch) {
-        for &(similarity, session) in &scratch.nearest {
-            for &item in self.held.row(session as usize) {
-                scratch.votes.add(item, similarity);
+    fn collect_votes(&self, query: &Query<'_>, scratch: &mut Scratch) {
+        let items = &scratch.prompt.items;
+        if query.sequential_weighting {
+            for (place, &item) in items.iter().enumerate() {
+                scratch.places[item as usize] = place as u32 + 1;
+            }
+        }
+        let rows = self.held.rows();
+        for near in &scratch.nearest {
+            let held = rows.row(near.session as usize);
+            let vote = if query.sequential_weighting {
+                let newest = held.iter().map(|&item| scratch.places[item as usize]).max();
+                near.similarity() * (f64::from(newest.unwrap_or(0)) / items.len() as f64)
+            } else {
+                near.similarity()
+            };
+            scratch.votes.add_all(held, vote);
+        }
+        if query.sequential_weighting {
+            for &item in items {
+                scratch.places[item as usize] = 0;
             }
         }
     }

@@ -6,10 +6,12 @@ use numpy::{
     PyReadonlyArray2, PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::run::checked;
 use crate::error::CoreError;
 use crate::lists::Lists;
+use crate::mapped::Part;
 use crate::matrix::Matrix;
 
 /// Items and scores, both (n, k).
@@ -54,6 +56,24 @@ pub fn table<T: Element>(
 /// Flat array without a copy.
 pub fn flat<T: Element>(py: Python<'_>, values: Vec<T>) -> Bound<'_, PyArray1<T>> {
     values.into_pyarray(py)
+}
+
+/// Copies of an index's arrays by name, to be saved.
+pub fn part_arrays<'py>(
+    py: Python<'py>,
+    parts: Vec<(String, Part<'_>)>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let arrays = PyDict::new(py);
+    for (name, part) in parts {
+        match part {
+            Part::U32(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
+            Part::U64(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
+            Part::I64(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
+            Part::F32(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
+            Part::F64(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
+        }
+    }
+    Ok(arrays)
 }
 
 /// Lists as two arrays.

@@ -4,9 +4,11 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod arrays;
+mod cooccurrence_index;
 mod functions;
 mod indexes;
 mod run;
+mod session_index;
 
 use pyo3::prelude::*;
 
@@ -14,7 +16,11 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use super::cooccurrence_index::CooccurrenceIndex;
+    #[pymodule_export]
     use super::functions::{available_threads, evaluate_lists, fuse_lists, pool_sessions};
     #[pymodule_export]
-    use super::indexes::{ItemIndex, SessionIndex};
+    use super::indexes::ItemIndex;
+    #[pymodule_export]
+    use super::session_index::SessionIndex;
 }

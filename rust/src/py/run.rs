@@ -53,10 +53,12 @@ pub fn to_python(py: Python<'_>, error: &CoreError) -> PyErr {
     static SHAPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static DATA: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static CONFIG: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static ARTIFACT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let class = match error {
         CoreError::Shape(_) => SHAPE.import(py, "llmseq.errors", "ShapeError"),
         CoreError::Data(_) => DATA.import(py, "llmseq.errors", "InvalidDataError"),
         CoreError::Config(_) => CONFIG.import(py, "llmseq.errors", "ConfigError"),
+        CoreError::Artifact(_) => ARTIFACT.import(py, "llmseq.errors", "ArtifactError"),
         CoreError::Stopped => return pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
     };
     match class {

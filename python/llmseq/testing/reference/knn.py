@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from llmseq.core import arrays
+from llmseq.core.pooling import POOLINGS
 from llmseq.core.threads import thread_count
 from llmseq.errors import ConfigError, InvalidDataError, ShapeError
-from llmseq.testing.reference.checks import check_choice, check_mask, check_sessions
+from llmseq.testing.reference.checks import (
+    check_choice,
+    check_mask,
+    check_matrix,
+    check_sessions,
+)
+from llmseq.testing.reference.pooling import pool_sessions
 from llmseq.testing.reference.ranking import ranked_lists
+from llmseq.testing.reference.sums import dot, in_order
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -52,15 +59,24 @@ class SessionIndex:
         n_items: int,
         *,
         order: ArrayLike | None = None,
+        newest: int | None = None,
+        followers: bool = False,
+        vectors: ArrayLike | None = None,
+        pooling: str = "mean",
+        n_threads: int | None = None,
     ) -> None:
+        thread_count(n_threads)
         flat, starts = arrays.items(items, "items"), arrays.counts(offsets, "offsets")
         self.n_items = arrays.count(n_items, "n_items")
-        self._order = None if order is None else arrays.counts(order, "order")
+        self._order = None if order is None else arrays.counts(order, "order").tolist()
+        check_choice("pooling", pooling, POOLINGS)
         sessions = check_sessions(flat, starts, self.n_items, "sessions")
         if len(sessions) == 0:
             raise InvalidDataError("a session index needs at least one train session, got none")
-        if self._order is not None and self._order.size != len(sessions):
-            raise ShapeError(f"order must hold one value for each of {len(sessions)} sessions")
+        if self._order is not None and len(self._order) != len(sessions):
+            raise ShapeError(f"order must hold one value for each of the {len(sessions)} sessions")
+        if newest is not None and arrays.count(newest, "newest") and self._order is None:
+            raise ConfigError("newest needs to know which sessions those are: give order")
         self.n_sessions = len(sessions)
         self._held = [sorted(set(sessions[row].tolist())) for row in range(len(sessions))]
         self._posting: list[list[int]] = [[] for _ in range(self.n_items)]
@@ -70,6 +86,22 @@ class SessionIndex:
         self._idf = [
             1 + math.log(self.n_sessions / len(rows)) if rows else 0.0 for rows in self._posting
         ]
+        if newest is not None and self._order is not None:
+            ages = self._order
+            self._posting = [
+                sorted(rows, key=lambda row: -ages[row])[:newest] for rows in self._posting
+            ]
+        self._followers: dict[int, set[int]] | None = {} if followers else None
+        if self._followers is not None:
+            for row in range(len(sessions)):
+                for item, then in itertools.pairwise(sessions[row].tolist()):
+                    self._followers.setdefault(item, set()).add(then)
+        self._vectors: FloatMatrix | None = None
+        if vectors is not None:
+            self._vectors = check_matrix(arrays.matrix(vectors, "vectors"), "vectors")
+            if len(self._vectors) != self.n_items:
+                raise ShapeError(f"vectors must have one row for each of the {self.n_items} items")
+            self._session_vectors = pool_sessions(self._vectors, flat, starts, pooling)
 
     def search(
         self,
@@ -82,6 +114,10 @@ class SessionIndex:
         sampling: str = "random",
         similarity: str = "cosine",
         prompt_decay: str | None = None,
+        prompt_pooling: str = "mean",
+        sequential_weighting: bool = False,
+        only_followers: bool = False,
+        half_life: float | None = None,
         idf_weighting: bool = False,
         last_n: int | None = None,
         seed: int = 0,
@@ -99,67 +135,118 @@ class SessionIndex:
         seed = arrays.seed(seed)
         check_choice("sampling", sampling, SAMPLINGS)
         check_choice("similarity", similarity, ("cosine", "dot"))
+        check_choice("pooling", prompt_pooling, POOLINGS)
         if prompt_decay is not None:
             check_choice("prompt_decay", prompt_decay, DECAYS)
-        if k > sample_size:
-            raise ConfigError(f"k = {k} neighbours cannot be chosen from {sample_size}")
-        if sampling == "recent" and self._order is None:
-            raise ConfigError('sampling "recent" needs an index that was made with order')
+        self._check_settings(
+            k, sample_size, sampling, prompt_decay, half_life, only_followers=only_followers
+        )
         allowed = check_mask(arrays.mask(candidates, "candidates"), self.n_items)
         prompts = check_sessions(flat, starts, self.n_items, "prompts")
         rows = []
         for row in range(len(prompts)):
             session = prompts[row].tolist()
-            prompt = [item for item in dict.fromkeys(session) if self._posting[item]]
+            known = [item for item in session if self._idf[item] > 0]
+            prompt = list(dict.fromkeys(known))
             prompt = prompt if last_n is None else prompt[-last_n:]
-            nearest = self._nearest(
-                prompt, k, sample_size, sampling, similarity, prompt_decay, seed
-            )
+            possible = dict.fromkeys(row for item in prompt for row in self._posting[item])
+            sampled = self._sample(prompt, list(possible), sample_size, sampling, seed)
+            if self._vectors is None:
+                similarities = self._of_items(prompt, sampled, similarity, prompt_decay)
+            else:
+                similarities = self._of_vectors(prompt, sampled, similarity, prompt_pooling)
+            near = {
+                neighbour: similarity * self._youth(neighbour, half_life)
+                for neighbour, similarity in similarities.items()
+            }
+            nearest = sorted(near, key=lambda neighbour, of=near: (-of[neighbour], neighbour))[:k]  # type: ignore[misc]
             votes: dict[int, float] = {}
-            for near, neighbour in nearest:
-                for item in self._held[neighbour]:
-                    votes[item] = votes.get(item, 0.0) + near
-            seen = set(session) if exclude_seen else set()
+            for neighbour in nearest:
+                vote = near[neighbour]
+                if sequential_weighting:
+                    held = self._held[neighbour]
+                    place = max(at for at, item in enumerate(prompt, start=1) if item in held)
+                    vote *= place / len(prompt)
+                if vote > 0:
+                    for item in self._held[neighbour]:
+                        votes[item] = votes.get(item, 0.0) + vote
+            left_out = set(session) if exclude_seen else set()
+            if only_followers and self._followers is not None:
+                left_out |= set(votes) - self._followers.get(known[-1] if known else -1, set())
             rows.append(
                 {
                     item: vote * (self._idf[item] if idf_weighting else 1.0)
                     for item, vote in votes.items()
-                    if allowed[item] and item not in seen
+                    if allowed[item] and item not in left_out
                 }
             )
         return ranked_lists(rows, k_items)
 
-    def _nearest(
+    def _check_settings(
         self,
-        prompt: list[int],
         k: int,
         sample_size: int,
         sampling: str,
-        similarity: str,
         decay: str | None,
-        seed: int,
-    ) -> list[tuple[float, int]]:
-        """Similarities and indices of the neighbours, nearest first."""
+        half_life: float | None,
+        *,
+        only_followers: bool,
+    ) -> None:
+        if k > sample_size:
+            raise ConfigError(f"k = {k} neighbours cannot be chosen from {sample_size}")
+        if self._order is None and (sampling == "recent" or half_life is not None):
+            raise ConfigError("recent sampling and half_life need an index made with order")
+        if half_life is not None and not (half_life > 0 and math.isfinite(half_life)):
+            raise ConfigError(f"half_life must be above 0, got {half_life}")
+        if only_followers and self._followers is None:
+            raise ConfigError("only_followers needs an index made with followers")
+        if decay is not None and self._vectors is not None:
+            raise ConfigError("prompt_decay is not for an index with vectors: set prompt_pooling")
+
+    def _of_items(
+        self, prompt: list[int], sampled: list[int], similarity: str, decay: str | None
+    ) -> dict[int, float]:
+        """Similarities of the prompt's weights and the neighbours' 0/1 vectors."""
         weights = [decay_weight(decay, len(prompt) - place) for place in range(len(prompt))]
-        norm = math.sqrt(sum(weight * weight for weight in weights))
-        shared: dict[int, float] = {}
+        norm = math.sqrt(in_order(weight * weight for weight in weights))
+        shared = dict.fromkeys(sampled, 0.0)
         for item, weight in zip(prompt, weights, strict=True):
             for neighbour in self._posting[item]:
-                shared[neighbour] = shared.get(neighbour, 0.0) + weight
-        near = {
-            neighbour: weight
-            if similarity == "dot"
-            else weight / (norm * math.sqrt(len(self._held[neighbour])))
+                if neighbour in shared:
+                    shared[neighbour] += weight
+        if similarity == "dot":
+            return shared
+        return {
+            neighbour: weight / (norm * math.sqrt(len(self._held[neighbour])))
             for neighbour, weight in shared.items()
         }
-        sampled = self._sample(prompt, sorted(shared), sample_size, sampling, seed)
-        best = sorted(sampled, key=lambda neighbour: (-near[neighbour], neighbour))
-        return [(near[neighbour], neighbour) for neighbour in best[:k]]
+
+    def _of_vectors(
+        self, prompt: list[int], sampled: list[int], similarity: str, pooling: str
+    ) -> dict[int, float]:
+        """Similarities of pooled vectors; 0 where one is zero."""
+        pooled = pool_sessions(self._vectors, prompt, [0, len(prompt)], pooling)[0]  # type: ignore[arg-type]
+        norm = math.sqrt(dot(pooled, pooled))
+        found = {}
+        for neighbour in sampled:
+            vector = self._session_vectors[neighbour]
+            product = dot(pooled, vector)
+            lengths = norm * math.sqrt(dot(vector, vector))
+            cosine = product / lengths if lengths > 0 else 0.0
+            found[neighbour] = product if similarity == "dot" else cosine
+        return found
+
+    def _youth(self, neighbour: int, half_life: float | None) -> float:
+        if half_life is None or self._order is None:
+            return 1.0
+        age = float(max(self._order)) - float(self._order[neighbour])
+        return math.exp2(-age / half_life)
 
     def _sample(
         self, prompt: list[int], possible: list[int], size: int, sampling: str, seed: int
     ) -> list[int]:
         """At most ``size`` possible neighbours; equal ones: the lower index."""
+        possible = sorted(possible)
         if len(possible) <= size:
             return possible
         if sampling == "random":
@@ -168,7 +255,7 @@ class SessionIndex:
                 hashed = mix(hashed ^ item)
             return sorted(possible, key=lambda neighbour: mix(hashed ^ neighbour))[:size]
         if sampling == "recent":
-            order = np.zeros(self.n_sessions) if self._order is None else self._order
+            order = self._order or [0] * self.n_sessions
             return sorted(possible, key=lambda neighbour: -order[neighbour])[:size]
         if sampling == "idf":
             sums = dict.fromkeys(possible, 0.0)
@@ -177,5 +264,5 @@ class SessionIndex:
                     sums[neighbour] += self._idf[item]
             return sorted(possible, key=lambda neighbour: -sums[neighbour])[:size]
         rarest = sorted(prompt, key=lambda item: (-self._idf[item], item))
-        greedy = dict.fromkeys(n for item in rarest for n in self._posting[item])
+        greedy = dict.fromkeys(n for item in rarest for n in sorted(self._posting[item]))
         return list(greedy)[:size]

@@ -1,0 +1,185 @@
+//! Arrays of a saved index: in memory, or mapped from their file.
+//!
+//! A mapped file is read page by page as it is needed and shared by all processes that map it, so that
+//! a server loads an index of gigabytes in no time. The price is `unsafe`: the compiler cannot know
+//! that nobody changes the file. Saved models are written once, beside the final name, and renamed
+//! into place, so that an open map keeps the file it was made of.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::error::{CoreError, Result};
+
+#[cfg(target_endian = "big")]
+compile_error!("saved arrays are little-endian and are mapped as they are");
+
+/// Numbers of which every bit pattern is a value, and their name in a file.
+pub trait Plain: Copy + private::Sealed {
+    /// Type in the file.
+    const DTYPE: Dtype;
+}
+
+mod private {
+    pub trait Sealed {}
+}
+
+macro_rules! plain {
+    ($($number:ty => $dtype:ident),*) => {$(
+        impl private::Sealed for $number {}
+        impl Plain for $number {
+            const DTYPE: Dtype = Dtype::$dtype;
+        }
+    )*};
+}
+plain!(u32 => U32, u64 => U64, i64 => I64, f32 => F32, f64 => F64);
+
+/// A slice that somebody owns.
+#[derive(Debug)]
+pub enum Array<T> {
+    /// Made in memory.
+    Owned(Vec<T>),
+    /// `len` numbers from byte `start` of a file; aligned and inside, which `IndexFile` checked.
+    Mapped {
+        /// The file.
+        file: Arc<Mmap>,
+        /// First byte.
+        start: usize,
+        /// Numbers.
+        len: usize,
+    },
+}
+
+impl<T> From<Vec<T>> for Array<T> {
+    fn from(values: Vec<T>) -> Self {
+        Self::Owned(values)
+    }
+}
+
+impl<T: Plain> Deref for Array<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Owned(values) => values,
+            Self::Mapped { file, start, len } => {
+                // SAFETY: `IndexFile::array`, the only maker, checked that these bytes lie inside the map
+                // and are aligned; every bit pattern is a `T`; the map lives as long as `self`.
+                unsafe { std::slice::from_raw_parts(file.as_ptr().add(*start).cast(), *len) }
+            }
+        }
+    }
+}
+
+/// A safetensors file that holds the arrays of one index.
+#[derive(Debug)]
+pub struct IndexFile {
+    map: Arc<Mmap>,
+    /// Where the numbers begin.
+    data: usize,
+    header: Metadata,
+    name: String,
+}
+
+impl IndexFile {
+    /// Map a file whose metadata say that it holds this `format` in this `version`.
+    ///
+    /// # Errors
+    /// `Artifact` that names the file if it is missing, cut short, no safetensors, or of another format
+    /// or version.
+    pub fn open(path: &Path, format: &str, version: &str) -> Result<Self> {
+        let name = path.display().to_string();
+        let damaged = |why: &dyn std::fmt::Display| {
+            CoreError::Artifact(format!("{name}: damaged or cut short ({why})"))
+        };
+        let file = File::open(path)
+            .map_err(|error| CoreError::Artifact(format!("{name}: cannot be read ({error})")))?;
+        // SAFETY: the file is only read, and saved models are replaced, never changed in place.
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| damaged(&error))?;
+        let (length, header) = SafeTensors::read_metadata(&map).map_err(|error| damaged(&error))?;
+        let texts = header.metadata().clone().unwrap_or_default();
+        let text = |key: &str| texts.get(key).map_or("none", String::as_str);
+        if text("format") != format {
+            return Err(CoreError::Artifact(format!(
+                "{name}: holds no {format} (its format is \"{}\")",
+                text("format")
+            )));
+        }
+        if text("version") != version {
+            return Err(CoreError::Artifact(format!(
+                "{name}: {format} of version {}; this version of llmseq reads {version}: fit and save \
+                 the model again",
+                text("version")
+            )));
+        }
+        let data = size_of::<u64>() + length;
+        Ok(Self {
+            map: Arc::new(map),
+            data,
+            header,
+            name,
+        })
+    }
+
+    /// An array by its name, or an error.
+    ///
+    /// # Errors
+    /// `Artifact` if it is missing, of another type or not aligned.
+    pub fn array<T: Plain>(&self, name: &str) -> Result<Array<T>> {
+        self.optional(name)?
+            .ok_or_else(|| self.damaged(&format!("the array \"{name}\" is missing")))
+    }
+
+    /// An array by its name, if the file has it.
+    ///
+    /// # Errors
+    /// `Artifact` if it is of another type or not aligned.
+    pub fn optional<T: Plain>(&self, name: &str) -> Result<Option<Array<T>>> {
+        let Some(info) = self.header.info(name) else {
+            return Ok(None);
+        };
+        let (start, end) = (
+            info.data_offsets.0 + self.data,
+            info.data_offsets.1 + self.data,
+        );
+        let aligned = (self.map.as_ptr() as usize + start).is_multiple_of(align_of::<T>());
+        if info.dtype != T::DTYPE || !aligned || end > self.map.len() {
+            return Err(self.damaged(&format!("the array \"{name}\" is not as it was written")));
+        }
+        Ok(Some(Array::Mapped {
+            file: Arc::clone(&self.map),
+            start,
+            len: (end - start) / size_of::<T>(),
+        }))
+    }
+
+    /// The error of content that does not fit together.
+    pub fn damaged(&self, why: &str) -> CoreError {
+        CoreError::Artifact(format!(
+            "{}: damaged, {why}; save the model again",
+            self.name
+        ))
+    }
+}
+
+/// An array that is saved.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'a> {
+    /// Indices.
+    U32(&'a [u32]),
+    /// Offsets.
+    U64(&'a [u64]),
+    /// Times.
+    I64(&'a [i64]),
+    /// Vectors.
+    F32(&'a [f32]),
+    /// Weights.
+    F64(&'a [f64]),
+}
