@@ -137,7 +137,7 @@ def load_base_model(base: BaseModel, dtype: Any, device: str) -> tuple[Any, Any]
 
 
 def _unpacked(base: BaseModel) -> Path:
-    """Unpack a GGUF file to bfloat16 safetensors, once: it takes a minute, reading them a second."""
+    """Unpack a GGUF file to bfloat16 safetensors, once: it takes a minute, reading them seconds."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

@@ -175,9 +175,7 @@ class PromptConfig(Config):
                 "that follows from the ones before it"
             )
         if self.endpoint is not None and (constrained or self.form != "chat"):
-            raise ValueError(
-                'a hosted model needs form = "chat" and decoding.method = "sampled"'
-            )
+            raise ValueError('a hosted model needs form = "chat" and decoding.method = "sampled"')
         if self.training.learn_from == "every" and (self.task != "genitem" or self.form != "plain"):
             raise ValueError('training.learn_from = "every" goes with genitem in the plain form')
         parts = self.wording.plain.text + self.wording.chat.user

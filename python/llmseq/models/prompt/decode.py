@@ -227,9 +227,7 @@ def in_batches(
     done = start = 0
     while start < len(order):
         end = start + 1
-        while (
-            end < len(order) and len(prompts[order[end]]) * (end + 1 - start) <= tokens_per_batch
-        ):
+        while end < len(order) and len(prompts[order[end]]) * (end + 1 - start) <= tokens_per_batch:
             end += 1
         work(order[start:end])
         done += end - start

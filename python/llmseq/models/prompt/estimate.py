@@ -1,4 +1,4 @@
-"""What a fine-tuning will need, before it starts: memory, and a refusal where there is too little."""
+"""The memory that a fine-tuning will need, and a refusal where there is too little."""
 
 from __future__ import annotations
 
@@ -63,18 +63,15 @@ def training_bytes(shape: Shape, config: PromptConfig) -> int:
     tokens = config.training.tokens_per_step
     kept = tokens * shape.n_layers * (24 * shape.width + 4 * shape.inner) * shape.bytes_each
     scores = 3 * 4 * min(tokens, _SCORES_AT_ONCE) * shape.n_outputs
-    return (
-        weight_bytes(shape.n_parameters, shape.bytes_each) + 16 * shape.n_trained + kept + scores
-    )
+    return weight_bytes(shape.n_parameters, shape.bytes_each) + 16 * shape.n_trained + kept + scores
 
 
 def free_bytes() -> int | None:
     """Memory that this process may still take; None where the system does not say."""
     found = []
     try:
-        for line in _MEMINFO.read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
-                found.append(int(line.split()[1]) * 1024)
+        lines = _MEMINFO.read_text(encoding="utf-8").splitlines()
+        found += [int(row.split()[1]) * 1024 for row in lines if row.startswith("MemAvailable:")]
     except OSError:
         pass  # not Linux
     for limit, used in _LIMITS:

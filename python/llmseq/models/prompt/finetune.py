@@ -124,7 +124,7 @@ class FineTuner:
         self._lm.model.eval()
 
     def _steps_in_all(self) -> int | None:
-        """Steps that the settings ask for; one pass over the data where they ask for nothing."""
+        """Give the steps asked for; one pass over the data where nothing is asked for."""
         if self._settings.n_steps is not None or self._settings.budget_seconds is not None:
             return self._settings.n_steps
         return max(1, len(self._epoch(0)) // self._settings.accumulate)

@@ -45,7 +45,9 @@ class LanguageModel:
     digest: str
 
     @classmethod
-    def load(cls, name: str, *, precision: Precision = "auto", device: str = "cpu") -> LanguageModel:
+    def load(
+        cls, name: str, *, precision: Precision = "auto", device: str = "cpu"
+    ) -> LanguageModel:
         """Load a base model.
 
         Raises
@@ -132,7 +134,7 @@ class LanguageModel:
         return hidden
 
     def _masks(self, visible: Tensor, positions: Tensor, key_positions: Tensor) -> Any:  # noqa: ANN401 - one mask or one a kind of layer
-        """What transformers wants as attention mask: added to the scores, (B, 1, Q, K)."""
+        """Make the attention mask of transformers: added to the scores, (B, 1, Q, K)."""
         config = self.model.config
         kinds = set(getattr(config, "layer_types", None) or ())
         window = getattr(config, "sliding_window", None)
@@ -149,7 +151,9 @@ class LanguageModel:
         only = next(iter(kinds), "full_attention" if window is None else "sliding_attention")
         return masks[only]
 
-    def output_rows(self, tokens: NDArray[np.integer] | None = None) -> tuple[Tensor, Tensor | None]:
+    def output_rows(
+        self, tokens: NDArray[np.integer] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Rows of the output layer (V, D) and its bias (V,), of the given tokens or of all."""
         layer = self.model.get_output_embeddings()
         bias = getattr(layer, "bias", None)
@@ -194,13 +198,15 @@ def causal(tokens: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor, Tens
     n_rows, width = tokens.shape
     places = torch.arange(width, device=tokens.device)
     ends = torch.as_tensor(list(lengths), device=tokens.device)
-    visible = (places[None, :] <= places[:, None])[None] & (places[None, None] < ends[:, None, None])
+    visible = (places[None, :] <= places[:, None])[None] & (
+        places[None, None] < ends[:, None, None]
+    )
     positions = places[None].expand(n_rows, width)
     return tokens, positions, visible, positions
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """Lists of tokens as int64 (B, L), zeros on the right."""
+    """Put lists of tokens into int64 (B, L), zeros on the right."""
     width = max((len(row) for row in rows), default=0)
     whole = np.zeros((len(rows), width), dtype=np.int64)
     for place, row in enumerate(rows):

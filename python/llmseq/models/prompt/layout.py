@@ -70,7 +70,7 @@ class Layout:
             text, line, answer = form.text, form.line, form.answer
             parts = [lm.encode_form(part) for part in _split(text, k)]
             parts[0] = [*lm.beginning(), *parts[0]]
-        names = [part for part in _PLACES.findall(text)]
+        names = _PLACES.findall(text)
         mixed: list[tuple[int, ...] | str] = [tuple(parts[0])]
         for name, part in zip(names, parts[1:], strict=True):
             mixed += [name.strip("{}"), tuple(part)]

@@ -157,7 +157,7 @@ class ListMaker:
     def _one_after_another(
         self, prompts: list[list[int]], tries: list[Trie], allowed: list[BoolArray]
     ) -> list[Listed]:
-        """GenList: each title by a search of its own, after the ones before it; they leave the trie.
+        """GenList: each title by its own search, after the ones before it, which left the trie.
 
         A place's score is the log-likelihood of the list so far.
         """
@@ -228,9 +228,7 @@ class ListMaker:
             seeds=[seed_of(self._config.seed, histories[row]) for row in batch],
         )
         if self._matcher is None:
-            self._matcher = Matcher(
-                self._titles, decoding.matcher, device=str(self._lm.device)
-            )
+            self._matcher = Matcher(self._titles, decoding.matcher, device=str(self._lm.device))
         said = [self._read(completions, n_titles) for completions in texts]
         self._matcher.prepare([text for some in said for text in some])
         return [
@@ -247,7 +245,7 @@ class ListMaker:
         return most_frequent_first([text for text in texts if text])
 
     def _pieces(self, tokens: list[int]) -> list[list[int]]:
-        """A completion cut at the token that ends a title."""
+        """Cut a completion at the token that ends a title."""
         skip = list(self.layout.between[1:])
         pieces: list[list[int]] = [[]]
         for token in tokens:
@@ -262,7 +260,7 @@ class ListMaker:
         ]
 
     def _text(self, tokens: list[int]) -> str:
-        """What a title's tokens mean: the whole title if they are those of a cut one."""
+        """Say what a title's tokens mean: the whole title if they are those of a cut one."""
         trie, answers = self.layout.answers.trie, self.layout.answers
         width = trie.tokens.shape[1]
         if len(tokens) < width:

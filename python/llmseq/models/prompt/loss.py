@@ -50,9 +50,9 @@ def _among_allowed(
     output: OutputTokens, hidden: Tensor, targets: list[int], allowed: list[np.ndarray]
 ) -> Tensor:
     logits = output.logits(hidden)  # (n, V)
-    columns = torch.from_numpy(
-        output.places(np.concatenate(allowed)).astype(np.int64)
-    ).to(hidden.device)
+    columns = torch.from_numpy(output.places(np.concatenate(allowed)).astype(np.int64)).to(
+        hidden.device
+    )
     rows = torch.from_numpy(
         np.repeat(np.arange(len(allowed)), [tokens.size for tokens in allowed])
     ).to(hidden.device)

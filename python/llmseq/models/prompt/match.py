@@ -56,7 +56,9 @@ class Matcher:
     def __init__(self, titles: Titles, encoder: str, *, device: str = "cpu") -> None:
         made = get_encoder(encoder, device=device)
         if isinstance(made, VectorFile):
-            raise ConfigError(f'decoding.matcher = "{encoder}": ready vectors cannot read new texts')
+            raise ConfigError(
+                f'decoding.matcher = "{encoder}": ready vectors cannot read new texts'
+            )
         self._encoder = made
         self._titles = titles
         self._known: dict[str, list[int]] = {}

@@ -60,8 +60,8 @@ class PromptRecommender:
     """A language model asked for items by their titles.
 
     Every item with a title can be listed; those without are never listed, and counted in
-    ``summary.notes``. A list has at most ``decoding.n_beams`` places (Rank: ``n_choices``), whatever
-    is asked for. A prompt without a titled item gets an empty list.
+    ``summary.notes``. A list has at most ``decoding.n_beams`` places (Rank: ``n_choices``),
+    whatever is asked for. A prompt without a titled item gets an empty list.
 
     The same data, seed, number of threads and number of steps give the same weights; a budget in
     seconds gives what there was time for.
@@ -289,9 +289,7 @@ class PromptRecommender:
         mask = check_request(prompts, k, candidates, n_items=len(parts.titles.texts))
         with torch_threads(thread_count()):
             maker = None if self.config.endpoint is not None else self._ready()
-            return self._lists(
-                parts, maker, prompts, k, exclude_seen=exclude_seen, candidates=mask
-            )
+            return self._lists(parts, maker, prompts, k, exclude_seen=exclude_seen, candidates=mask)
 
     def _lists(
         self,
@@ -355,7 +353,7 @@ class PromptRecommender:
         Raises
         ------
         ConfigError
-            If the model is a hosted one, which gives no likelihoods, or asks for something else than
+            If the model is a hosted one, which gives no likelihoods, or its task is another than
             a next item.
         """
         parts = self._fitted()

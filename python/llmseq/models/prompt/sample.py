@@ -1,4 +1,4 @@
-"""Free decoding, as published: completions drawn by temperature and top-p, on one cache a prompt."""
+"""Free decoding, as published: completions drawn by temperature and top-p."""
 
 from __future__ import annotations
 

@@ -69,9 +69,7 @@ def fit_seq_sim(
     rng: np.random.Generator,
 ) -> SeqSimRecommender:
     """Fit the LLMSeqSim that a task leans on."""
-    usual = SeqSimConfig(
-        embedding=config.embedding, popularity_weight=config.popularity_weight
-    )
+    usual = SeqSimConfig(embedding=config.embedding, popularity_weight=config.popularity_weight)
     width = min((made.dim for made in (embeddings or {}).values()), default=256)
     if width < 256:  # whitening cannot span more than there is
         usual = usual.replace(reduction={"method": "none"})
@@ -142,13 +140,17 @@ class Questions:
         """
         parts = HeldOut.last_item(sessions)
         targets = parts.targets.items
-        told = np.add.reduceat(
-            np.append(self._titled[parts.prompts.items], False), parts.prompts.offsets[:-1]
-        ) if len(parts) else np.empty(0)
+        told = (
+            np.add.reduceat(
+                np.append(self._titled[parts.prompts.items], False), parts.prompts.offsets[:-1]
+            )
+            if len(parts)
+            else np.empty(0)
+        )
         usable = np.flatnonzero(self._titled[targets] & (told > 0))
         lists = self._lists(parts.prompts.take(usable))
         pairs = []
-        for place, row in enumerate(usable):
+        for place, row in enumerate(usable.tolist()):
             history, target = parts.prompts[row], int(targets[row])
             near = None if lists is None else lists[place][lists[place] >= 0]
             pairs.append(self._pair(history, target, near, rng))

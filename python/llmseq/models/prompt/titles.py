@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def clean(title: str | None) -> str | None:
-    """Put a title on one line; None where nothing is left.
+    r"""Put a title on one line; None where nothing is left.
 
     Examples
     --------
-    >>> clean("  Soap,\\n rose "), clean(" ")
+    >>> clean("  Soap,\n rose "), clean(" ")
     ('Soap, rose', None)
     """
     return " ".join((title or "").split()) or None

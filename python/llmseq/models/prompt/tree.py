@@ -48,7 +48,9 @@ class TokenTrees:
             hidden = lm.hidden(*causal(tokens, lengths.tolist()), self._cache)  # (B, P, D)
         width = tokens.shape[1]
         self.roots = lengths - 1
-        self.root_hidden = hidden[torch.arange(len(prompts)), torch.from_numpy(self.roots)]  # (B, D)
+        self.root_hidden = hidden[
+            torch.arange(len(prompts)), torch.from_numpy(self.roots)
+        ]  # (B, D)
         self._positions = np.broadcast_to(np.arange(width), (len(prompts), width)).copy()
         # What a token sees, from the root on; a prompt's other tokens see no continuation.
         self._seen = np.zeros((len(prompts), width, width), dtype=np.bool_)
