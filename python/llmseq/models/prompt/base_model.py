@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-import os
 import struct
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,22 +211,16 @@ def quiet() -> Iterator[None]:
 
     logger = logging.getLogger("transformers")
     level, bars = logger.level, their_logging.is_progress_bar_enabled()
-    silent = os.environ.get("TQDM_DISABLE")
     logger.setLevel(logging.ERROR)
     their_logging.disable_progress_bar()
-    os.environ["TQDM_DISABLE"] = "1"  # the unpacking of GGUF has a bar of its own
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # GGUF has bars of its own
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
         if bars:
             their_logging.enable_progress_bar()
-        if silent is None:
-            del os.environ["TQDM_DISABLE"]
-        else:
-            os.environ["TQDM_DISABLE"] = silent
 
 
 def _brief(error: BaseException) -> str:
