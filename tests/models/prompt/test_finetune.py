@@ -208,7 +208,7 @@ def test_a_base_model_is_needed_and_must_be_one(tmp_path, tiny):
 
 
 def test_layers_that_do_not_exist_are_named(tiny):
-    with pytest.raises(ConfigError, match="no layer called no_proj.*q_proj"):
+    with pytest.raises(ConfigError, match=r"no layer called no_proj.*q_proj"):
         fit(tiny.replace(lora={"targets": ("no_proj",)}), planted_groups())
 
 

@@ -152,7 +152,10 @@ class ListMaker:
                     decoding.n_beams,
                     length_power=decoding.length_power,
                 )
-        return [self._items(some, mask) for some, mask in zip(found, allowed, strict=True)]
+        longest = self._config.n_choices if self._config.task == "rank" else decoding.n_beams
+        return [
+            self._items(some, mask)[:longest] for some, mask in zip(found, allowed, strict=True)
+        ]
 
     def _one_after_another(
         self, prompts: list[list[int]], tries: list[Trie], allowed: list[BoolArray]
@@ -186,7 +189,10 @@ class ListMaker:
             if not any(said):
                 break
             trees.advance(said)
-        return [self._items(found, mask) for found, mask in zip(rows, allowed, strict=True)]
+        return [
+            self._items(found, mask)[: decoding.n_beams]
+            for found, mask in zip(rows, allowed, strict=True)
+        ]
 
     def _items(self, found: Found, allowed: BoolArray) -> Listed:
         """Titles to items; an item that shares a title follows the more popular one."""
@@ -202,7 +208,7 @@ class ListMaker:
                     value = np.nextafter(limit, np.float32(-np.inf))
                 listed.append((item, float(value)))
                 limit, lowest = value, item
-        return listed[: max(self._config.decoding.n_beams, self._config.n_choices)]
+        return listed
 
     def _sampled(
         self,
