@@ -45,8 +45,8 @@ class TrainingSettings(Config):
         ``"last"``: the last item of each session. ``"every"``: every item but the first, all in one
         pass over the session, where the template writes answers and history alike.
     n_steps, budget_seconds
-        The end: whichever comes first. Steps decide the schedule of the learning rate, or where
-        only the budget does, the time spent.
+        The end: whichever comes first; where neither is given, one pass over the sessions. No step
+        at all leaves the base model as it is, for comparison.
     tokens_per_step
         Sessions are put together until their tokens, padding included, would exceed it.
     accumulate
@@ -63,7 +63,7 @@ class TrainingSettings(Config):
 
     loss: Literal["trie", "vocabulary"] = "trie"
     learn_from: Literal["last", "every"] = "last"
-    n_steps: int | None = Field(default=None, ge=1)
+    n_steps: int | None = Field(default=None, ge=0)
     budget_seconds: float | None = Field(default=None, gt=0)
     tokens_per_step: int = Field(default=1024, ge=16)
     accumulate: int = Field(default=1, ge=1)

@@ -131,6 +131,8 @@ class FineTuner:
 
     def _share(self) -> float:
         """How much of the training is done, 0 to 1."""
+        if self._n_steps == 0:
+            return 1.0
         steps = 0.0 if self._n_steps is None else self.step / self._n_steps
         budget = self._settings.budget_seconds
         return min(max(steps, 0.0 if budget is None else self.seconds / budget), 1.0)

@@ -89,7 +89,7 @@ class PromptRecommender:
             return self.config
         fixed = {
             **self.config.training.model_dump(),
-            "n_steps": max(self.summary.epochs, 1),
+            "n_steps": self.summary.epochs,
             "budget_seconds": None,
             "evaluate_every": 0,
             "patience": 0,
