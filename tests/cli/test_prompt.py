@@ -34,6 +34,7 @@ def tuned(llmseq, shop_folder, tmp_path):
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "4 updates in" in result.stdout or "2 updates in" in result.stdout
+    assert " s an update: some 4 updates in " in result.stderr
     assert "items have no title and are never listed" in result.stderr
     assert "ndcg@20" in result.stdout
     assert not out.with_name("tuned.checkpoint").exists()

@@ -67,6 +67,12 @@ def command(
     config = prompt_config(task, settings)  # type: ignore[arg-type]  # click checked it
     started = time.monotonic()
     with progress(f"fine-tuning ({task})") as update:
+
+        def told(share: float, text: str) -> None:
+            if text.startswith("about "):  # what it will take, said once before it starts
+                note(text)
+            update(share, text)
+
         made = finetune(
             dataset,
             out,
@@ -75,7 +81,7 @@ def command(
             seed=seed,
             n_threads=n_threads,
             device=device,
-            progress=update,
+            progress=told,
         )
     summary = made.recommender.summary
     say(f"{summary.epochs:,} updates in {duration(time.monotonic() - started)}: {out}")

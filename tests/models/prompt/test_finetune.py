@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -159,6 +161,22 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path, monkeypatch, tiny):
     for record, other in zip(whole.summary.history, resumed.summary.history, strict=True):
         assert record["loss"] == pytest.approx(other["loss"])
         assert record["ndcg@20"] == other["ndcg@20"]
+
+
+def test_time_and_memory_are_told_before_the_first_step(tiny):
+    told = []
+    config = tiny.replace(training={**tiny.training.model_dump(), "budget_seconds": 60.0})
+    world = planted_groups()
+    PromptRecommender(config).fit(
+        world.train,
+        rng=np.random.default_rng(0),
+        context=FitContext(progress=lambda share, text: told.append((share, text))),
+    )
+    assert told[0][0] < 0.1
+    assert re.fullmatch(
+        r"about \S+ s an update: some 4 updates in \d+ s, 0\.0 GiB of memory", told[0][1]
+    )
+    assert told[1][1].startswith("step 1 of 4, loss")
 
 
 def test_a_checkpoint_belongs_to_its_data(tmp_path, monkeypatch, tiny):

@@ -51,6 +51,8 @@ class FineTuner:
         Progress.
     checkpoint : Checkpoint, optional
         Written every two minutes and at each look; where it exists, training goes on from it.
+    memory : int
+        Bytes that it is expected to need, for what is told before it starts.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class FineTuner:
         score: Callable[[], float] | None,
         context: FitContext,
         checkpoint: Checkpoint | None,
+        memory: int,
     ) -> None:
+        self._memory = memory
         self._lm = lm
         self._output = output
         self._maker = maker
@@ -109,6 +113,7 @@ class FineTuner:
             If the checkpoint is damaged or belongs to another training.
         """
         self._resume()
+        self._foretell()
         batches = self._batches(self.step * self._settings.accumulate)
         while not self._finished():
             self._update([next(batches) for _ in range(self._settings.accumulate)])
@@ -128,6 +133,29 @@ class FineTuner:
         if self._settings.n_steps is not None or self._settings.budget_seconds is not None:
             return self._settings.n_steps
         return max(1, len(self._epoch(0)) // self._settings.accumulate)
+
+    def _foretell(self) -> None:
+        """Time a step without an update and tell how long it will all take, before it starts."""
+        if self._finished():
+            return
+        batch = [self._maker.make(self._questions[place]) for place in self._epoch(0)[0]]
+        self._lm.model.train()
+        with torch.random.fork_rng(devices=[]):
+            for part in (batch[:1], batch):  # the first pass makes buffers and code
+                started = time.monotonic()
+                batch_loss(self._lm, self._output, part).backward()  # type: ignore[no-untyped-call]
+            each = (time.monotonic() - started) * self._settings.accumulate
+        self._optimiser.zero_grad()
+        budget = self._settings.budget_seconds
+        times = [] if budget is None else [max(budget - self.seconds, 0.0)]
+        if self._n_steps is not None:
+            times.append((self._n_steps - self.step) * each)
+        whole = min(times)
+        self._context.report(
+            self._share(),
+            f"about {each:.2g} s an update: some {whole / each:,.0f} updates in {duration(whole)}, "
+            f"{self._memory / 2**30:.1f} GiB of memory",
+        )
 
     def _share(self) -> float:
         """How much of the training is done, 0 to 1."""
@@ -237,7 +265,7 @@ class FineTuner:
             text += f", best ndcg@20 {max(scores):.4f} (step {self.best_step})"
         if 0 < share < 1:
             left = self.seconds * (1 - share) / share
-            text += f", {left:.0f} s left" if left < 90 else f", {left / 60:.0f} min left"
+            text += f", {duration(left)} left"
         return share, text
 
     def _save(self) -> None:
@@ -275,6 +303,17 @@ class FineTuner:
         self.step, self.best_step = state["step"], state["best_step"]
         self.history, self._losses = state["history"], state["losses"]
         self._before = state["seconds"]
+
+
+def duration(seconds: float) -> str:
+    """Say how long something takes.
+
+    Examples
+    --------
+    >>> duration(12.3), duration(300)
+    ('12 s', '5 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

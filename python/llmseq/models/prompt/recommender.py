@@ -176,7 +176,6 @@ class PromptRecommender:
         add_adapter(lm, self.config.lora, seed=seed)
         maker = ListMaker(lm, layout, parts.titles, self.config)
         needed = self._require_memory(lm, maker)
-        context.report(0.0, f"{len(questions):,} sessions, about {needed / 2**30:.1f} GiB")
         tuner = FineTuner(
             lm,
             maker.output,
@@ -187,6 +186,7 @@ class PromptRecommender:
             score=self._score(parts, maker, validation, seed) if validation else None,
             context=context,
             checkpoint=self._checkpoint(context, train, validation, [seed, lm.digest, near]),
+            memory=needed,
         )
         tuner.run()
         self._maker = maker
