@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llmseq.cli.console import duration, note, say, show_table
+from llmseq.cli.console import duration, note, progress, say, show_table
 
 if TYPE_CHECKING:
     from llmseq.experiment.prompting import Answered, Asked
@@ -55,16 +55,18 @@ def command(
 
     if out is not None:
         check_format(out)
-    answered = ask(
-        dataset,
-        model,
-        part=part,  # type: ignore[arg-type]  # click checked it
-        n_sessions=sessions,
-        k=k,
-        seed=seed,
-        beside=beside,
-        rerank=rerank,
-    )
+    with progress("lists") as update:
+        answered = ask(
+            dataset,
+            model,
+            part=part,  # type: ignore[arg-type]  # click checked it
+            n_sessions=sessions,
+            k=k,
+            seed=seed,
+            beside=beside,
+            rerank=rerank,
+            progress=update,
+        )
     _show(answered, k)
     if out is not None:
         ids = read_dataset(dataset).catalogue.ids

@@ -233,6 +233,7 @@ def ask(
     beside: Sequence[Path] = (),
     rerank: Path | None = None,
     split: SplitConfig | None = None,
+    progress: Progress | None = None,
 ) -> Answered:
     """Ask saved models for the same prompts, drawn by seed, and compare them.
 
@@ -275,6 +276,8 @@ def ask(
     for place, (path, saved) in enumerate(zip(paths, found, strict=True)):
         started = time.perf_counter()
         recommender: Any = saved.recommender
+        if hasattr(recommender, "progress"):
+            recommender.progress = progress
         if place == 0 and first is not None:
             if not hasattr(recommender, "rerank"):
                 raise ConfigError(f"{path}: only a prompt model can re-rank")

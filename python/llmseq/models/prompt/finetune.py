@@ -161,6 +161,8 @@ class FineTuner:
         """How much of the training is done, 0 to 1."""
         if self._n_steps == 0:
             return 1.0
+        if self.step == 0:  # at least one update, however small the budget
+            return 0.0
         steps = 0.0 if self._n_steps is None else self.step / self._n_steps
         budget = self._settings.budget_seconds
         return min(max(steps, 0.0 if budget is None else self.seconds / budget), 1.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmseq.models.prompt.decode import Found, OutputTokens, beam_search, in_batches, search
+from llmseq.models.prompt.layout import Layout
 from llmseq.models.prompt.match import Matcher, Written
 from llmseq.models.prompt.sample import sample_completions
 from llmseq.models.prompt.score import score_titles
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from llmseq.models.prompt.config import PromptConfig
     from llmseq.models.prompt.language_model import LanguageModel
-    from llmseq.models.prompt.layout import Layout
     from llmseq.models.prompt.titles import Titles
     from llmseq.models.prompt.trie import Trie
     from llmseq.types import BoolArray, ItemArray
@@ -48,6 +48,12 @@ class ListMaker:
         self._config = config
         self.output = OutputTokens(lm, layout.answers.trie)
         self._matcher: Matcher | None = None
+
+    @classmethod
+    def load(cls, lm: LanguageModel, titles: Titles, config: PromptConfig) -> ListMaker:
+        """Make one with the layout that the settings say."""
+        layout = Layout.make(lm, config, titles, k=config.decoding.n_beams)
+        return cls(lm, layout, titles, config)
 
     def make(
         self,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from llmseq.core import evaluate_lists, thread_count
-from llmseq.errors import ConfigError, InvalidDataError, MissingExtraError
+from llmseq.core import thread_count
+from llmseq.errors import ConfigError, MissingExtraError
 from llmseq.models.prompt.config import PromptConfig
 from llmseq.models.protocol import FitContext, FitSummary
 from llmseq.models.request import check_request, not_fitted, pick_embeddings
@@ -22,35 +22,24 @@ except ModuleNotFoundError as missing:
     raise MissingExtraError("LLMSeqPrompt", "prompt") from missing
 
 from llmseq.models.prompt import saving
-from llmseq.models.prompt.adapter import adapter_weights, add_adapter, set_adapter
-from llmseq.models.prompt.base_model import find_base_model
-from llmseq.models.prompt.estimate import (
-    Shape,
-    free_bytes,
-    require_memory,
-    training_bytes,
-    weight_bytes,
-)
-from llmseq.models.prompt.examples import ExampleMaker
-from llmseq.models.prompt.finetune import FineTuner
+from llmseq.models.prompt.adapter import add_adapter, set_adapter
 from llmseq.models.prompt.language_model import LanguageModel
-from llmseq.models.prompt.layout import Layout
 from llmseq.models.prompt.lists import Listed, ListMaker, seed_of
 from llmseq.models.prompt.match import Written
 from llmseq.models.prompt.tasks import LEANS_ON_VECTORS, Questions, find_clusters, fit_seq_sim
 from llmseq.models.prompt.titles import Titles
-from llmseq.models.sequential.checkpoint import Checkpoint
-from llmseq.models.sequential.objectives.full import find_precision
+from llmseq.models.prompt.tune import title_notes, tune
 from llmseq.models.sequential.trainer import torch_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.models.prompt.saving import Parts
+    from llmseq.models.protocol import Progress
     from llmseq.types import BoolArray, ItemArray
 
 _LABEL = "LLMSeqPrompt"
@@ -71,6 +60,7 @@ class PromptRecommender:
         self.config = config or PromptConfig()
         self.summary = FitSummary()
         self.written = Written()
+        self.progress: Progress | None = None  # told how far the lists are
         self._parts: Parts | None = None
         self._maker: ListMaker | None = None
         self._device = "cpu"
@@ -137,144 +127,29 @@ class PromptRecommender:
         parts = saving.Parts(titles, seq_sim, clusters, {}, "", FitSummary())
         with torch_threads(thread_count(context.n_threads)):
             if self.config.endpoint is None:
-                parts = self._fine_tune(train, parts, validation, seed, context, near)
+                self._maker, parts = tune(
+                    self.config,
+                    train,
+                    parts,
+                    self._lists_for_validation,
+                    validation=validation,
+                    seed=seed,
+                    context=context,
+                    near=near,
+                )
             else:
                 from llmseq.models.prompt.hosted import check_endpoint
 
                 check_endpoint(self.config.endpoint)
-                parts = parts.with_fit({}, "", FitSummary(notes=_title_notes(titles, 0)))
+                parts = parts.with_fit({}, "", FitSummary(notes=title_notes(titles, 0)))
         self._parts, self.summary = parts, parts.summary
         return self
 
-    def _fine_tune(
-        self,
-        train: SessionDataset,
-        parts: Parts,
-        validation: HeldOut | None,
-        seed: int,
-        context: FitContext,
-        near: str,
-    ) -> Parts:
-        self._require_room(context)
-        lm = LanguageModel.load(
-            self.config.base_model, precision=self.config.precision, device=context.device
-        )
-        layout = self._layout(lm, parts.titles)
-        questions, n_left_out = Questions(
-            self.config, parts.titles, parts.seq_sim, parts.clusters
-        ).of(train.sessions, np.random.default_rng([seed, 1]))
-        if not questions:
-            raise InvalidDataError(
-                "no session has two items with a title; LLMSeqPrompt learns from titles"
-            )
-        if self.config.training.learn_from == "every" and not layout.lines_are_answers:
-            raise ConfigError(
-                'training.learn_from = "every" needs a plain template that ends with what stands '
-                "before a title in a line, and answers that end like a line; use "
-                'learn_from = "last" with this template'
-            )
-        add_adapter(lm, self.config.lora, seed=seed)
-        maker = ListMaker(lm, layout, parts.titles, self.config)
-        needed = self._require_memory(lm, maker)
-        tuner = FineTuner(
-            lm,
-            maker.output,
-            ExampleMaker(layout, self.config),
-            questions,
-            self.config.training,
-            seed=seed,
-            score=self._score(parts, maker, validation, seed) if validation else None,
-            context=context,
-            checkpoint=self._checkpoint(context, train, validation, [seed, lm.digest, near]),
-            memory=needed,
-        )
-        tuner.run()
-        self._maker = maker
-        weights = adapter_weights(lm)
-        notes = _title_notes(parts.titles, layout.named.n_cut)
-        if n_left_out:
-            notes += (f"{n_left_out:,} sessions have nothing with a title to learn from",)
-        summary = FitSummary(
-            parameters=sum(weight.numel() for weight in weights.values()),
-            epochs=tuner.best_step,
-            history=tuple(tuner.history),
-            notes=notes,
-        )
-        kept = {name: weight.detach().cpu().numpy().copy() for name, weight in weights.items()}
-        return parts.with_fit(kept, lm.digest, summary)
-
-    def _require_room(self, context: FitContext) -> None:
-        """Refuse a base model whose weights alone are too many, before it is loaded."""
-        base = find_base_model(self.config.base_model)
-        dtype = find_precision(self.config.precision, torch.device(context.device))
-        if torch.device(context.device).type == "cpu":
-            require_memory(
-                weight_bytes(base.n_parameters(), dtype.itemsize),
-                f"loading {base.name}",
-                free=free_bytes(),
-                advice="take a smaller base model, or a machine with more memory",
-            )
-
-    def _require_memory(self, lm: LanguageModel, maker: ListMaker) -> int:
-        """Refuse what the steps would need too much of; returns the need in bytes."""
-        config = lm.model.config
-        n_outputs = maker.output.tokens.size
-        if self.config.training.loss == "vocabulary":
-            n_outputs = int(lm.model.get_output_embeddings().weight.shape[0])
-        width = int(config.hidden_size)
-        shape = Shape(
-            n_parameters=sum(weight.numel() for weight in lm.model.parameters()),
-            n_trained=sum(weight.numel() for weight in adapter_weights(lm).values()),
-            n_layers=int(config.num_hidden_layers),
-            width=width,
-            inner=int(getattr(config, "intermediate_size", None) or 4 * width),
-            n_outputs=n_outputs,
-            bytes_each=lm.model.dtype.itemsize,
-        )
-        needed = training_bytes(shape, self.config)
-        loaded = weight_bytes(shape.n_parameters, shape.bytes_each)
-        if lm.device.type == "cpu":
-            require_memory(
-                needed - loaded,
-                f"a step of {self.config.training.tokens_per_step} tokens",
-                free=free_bytes(),
-                advice="lower training.tokens_per_step (and raise training.accumulate), or train "
-                "fewer blocks with lora.n_layers",
-            )
-        return needed
-
-    def _layout(self, lm: LanguageModel, titles: Titles) -> Layout:
-        return Layout.make(lm, self.config, titles, k=self.config.decoding.n_beams)
-
-    def _score(
-        self, parts: Parts, maker: ListMaker, validation: HeldOut, seed: int
-    ) -> Callable[[], float]:
-        """Make what gives NDCG@20 on a sample of the validation prompts, drawn once."""
-        n = min(self.config.training.evaluation_sessions, len(validation))
-        rows = np.sort(np.random.default_rng([seed, 2]).choice(len(validation), n, replace=False))
-        prompts, targets = validation.prompts.take(rows), validation.targets.take(rows)
+    def _lists_for_validation(
+        self, parts: Parts, maker: ListMaker, prompts: Sessions
+    ) -> Recommendations:
         candidates = (parts.titles.counts > 0) & parts.titles.titled
-
-        def score() -> float:
-            made = self._lists(parts, maker, prompts, 20, exclude_seen=True, candidates=candidates)
-            return evaluate_lists(made.items, targets, ks=(20,)).means["ndcg@20"]
-
-        return score
-
-    def _checkpoint(
-        self,
-        context: FitContext,
-        train: SessionDataset,
-        validation: HeldOut | None,
-        given: list[object],
-    ) -> Checkpoint | None:
-        if context.checkpoint is None:
-            return None
-        followed: list[object] = [self.config.to_dict(), *given, train.catalogue.titles]
-        followed += [train.sessions.items, train.sessions.offsets]
-        if validation is not None:
-            followed += [validation.prompts.items, validation.targets.items]
-        return Checkpoint(context.checkpoint / "training.safetensors", fingerprint(*followed))
+        return self._lists(parts, maker, prompts, 20, exclude_seen=True, candidates=candidates)
 
     def recommend(
         self,
@@ -319,7 +194,7 @@ class PromptRecommender:
                 self.config, parts.titles, histories, allowed, choices
             )
         else:
-            made, self.written = maker.make(histories, allowed, choices)
+            made, self.written = maker.make(histories, allowed, choices, self._told)
         return _as_recommendations(made, rows, len(prompts), k)
 
     def _choices(
@@ -367,8 +242,13 @@ class PromptRecommender:
             made = self._ready().rerank(
                 [prompts[row][titled[prompts[row]]] for row in rows],
                 [items[titled[items]] for items in given],
+                self._told,
             )
         return _as_recommendations(made, rows, len(prompts), lists.k)
+
+    def _told(self, share: float) -> None:
+        if self.progress is not None:
+            self.progress(share, "lists")
 
     def _fitted(self) -> Parts:
         if self._parts is None:
@@ -387,7 +267,7 @@ class PromptRecommender:
                 add_adapter(lm, self.config.lora, seed=0)
                 set_adapter(lm, {n: torch.from_numpy(a) for n, a in parts.adapter.items()})
             lm.model.eval()
-            self._maker = ListMaker(lm, self._layout(lm, parts.titles), parts.titles, self.config)
+            self._maker = ListMaker.load(lm, parts.titles, self.config)
         return self._maker
 
     def save(self, path: Path) -> None:
@@ -407,16 +287,6 @@ class PromptRecommender:
         recommender = cls(config)
         recommender._parts, recommender.summary = parts, parts.summary
         return recommender
-
-
-def _title_notes(titles: Titles, n_cut: int) -> tuple[str, ...]:
-    untitled = int((~titles.titled).sum())
-    notes: list[str] = []
-    if untitled:
-        notes.append(f"{untitled:,} items have no title and are never listed")
-    if n_cut:
-        notes.append(f"{n_cut:,} titles are longer than max_title_tokens and were cut")
-    return tuple(notes)
 
 
 def _as_recommendations(
