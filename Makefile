@@ -62,7 +62,8 @@ test-python: build ## every Python test but the full ones
 test-fast: build ## leaves out what takes seconds
 	$(PYTEST) $(PARALLEL) -m "not full and not slow and not realdata" tests
 
-test-real: build ## real data in full: the figures of the README
+test-real: build ## real data and a real language model in full: the figures of the README
+	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet --group language-model
 	$(PYTEST) -m "full" tests
 
 doctest: build ## the examples in the docstrings

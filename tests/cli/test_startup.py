@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 
 import llmseq
-from llmseq.cli.main import COMMANDS, DATA
+from llmseq.cli.main import COMMANDS, DATA, PROMPT
 
 HEAVY = (
     "torch", "polars", "scipy", "sklearn", "transformers", "matplotlib", "pydantic", "numpy",
     "rich.table",
 )  # fmt: skip
-WORDS = [[], *([name] for name in COMMANDS), *(["data", name] for name in DATA)]
+WORDS = [
+    [],
+    *([name] for name in COMMANDS),
+    *(["data", name] for name in DATA),
+    *(["prompt", name] for name in PROMPT),
+]
 
 
 def modules_after(code):

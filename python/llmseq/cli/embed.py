@@ -24,7 +24,7 @@ _PATH = click.Path(path_type=Path)
     "--encoder",
     default="minilm",
     show_default=True,
-    help='minilm, "hf:<model name or folder>", tfidf, or "file:<vectors>" '
+    help='minilm, "hf:<model name or folder>", tfidf, "remote:<model name>", or "file:<vectors>" '
     "(.parquet with item_id and vector; .npy or .safetensors with ids).",
 )
 @click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')

@@ -174,6 +174,13 @@ DATA = {
     "describe": ("llmseq.cli.data_describe:command", "Statistics and quality of a dataset."),
 }
 
+PROMPT = {
+    "template": ("llmseq.cli.prompt_template:command", "Show a task's wording, to be edited."),
+    "export": ("llmseq.cli.prompt_export:command", "Write pairs for hosted fine-tuning."),
+    "finetune": ("llmseq.cli.prompt_finetune:command", "Fine-tune a language model here."),
+    "recommend": ("llmseq.cli.prompt_recommend:command", "List and score held-out prompts."),
+}
+
 COMMANDS = {
     "demo": ("llmseq.cli.demo:command", "Make a small shop and compare models on it."),
     "data": ("llmseq.cli.main:data", "Import and describe datasets."),
@@ -181,6 +188,7 @@ COMMANDS = {
     "embed": ("llmseq.cli.embed:command", "Turn item texts into vectors."),
     "fit": ("llmseq.cli.fit:command", "Fit one model and save it."),
     "recommend": ("llmseq.cli.recommend:command", "Recommend with a saved model."),
+    "prompt": ("llmseq.cli.main:prompt", "Language models that name items by their titles."),
     "evaluate": ("llmseq.cli.evaluate:command", "Score lists from any system."),
     "report": ("llmseq.cli.report:command", "Write the report of a run again."),
     "doctor": ("llmseq.cli.doctor:command", "Show versions, processor, threads and extras."),
@@ -192,6 +200,11 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.group(cls=LazyGroup, lazy=DATA, context_settings=_SETTINGS)
 def data() -> None:
     """Import and describe datasets."""
+
+
+@click.group(cls=LazyGroup, lazy=PROMPT, context_settings=_SETTINGS)
+def prompt() -> None:
+    """Fine-tune and ask language models that name items by their titles."""
 
 
 @click.group(cls=MainGroup, lazy=COMMANDS, context_settings=_SETTINGS)

@@ -9,6 +9,7 @@ from llmseq.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
 def names(text: str | None) -> list[str] | None:
@@ -60,6 +61,19 @@ def settings(pairs: Iterable[str], *, example: str) -> dict[str, Any]:
                 raise ConfigError(f'--set gives both a value for "{part}" and "{pair}"')
         place[last] = _value(text.strip())
     return found
+
+
+def template(path: Path) -> dict[str, Any]:
+    """Read a prompt template as plain settings.
+
+    Raises
+    ------
+    ConfigError
+        If it is no TOML or not a template.
+    """
+    from llmseq.models.prompt.templates import read_template
+
+    return read_template(path).to_dict()
 
 
 def _value(text: str) -> object:

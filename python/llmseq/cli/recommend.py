@@ -59,8 +59,8 @@ def command(
     """
     if (session is None) == (prompts is None):
         raise ConfigError('give either --session "id1,id2" or --prompts FILE')
-    if out is not None and out.suffix not in _FORMATS:
-        raise ConfigError(f"{out}: --out takes a name ending in {', '.join(_FORMATS)}")
+    if out is not None:
+        check_format(out)
     from llmseq.experiment.publish import as_table
     from llmseq.models.persistence import load_model
 
@@ -78,7 +78,7 @@ def command(
     lists = saved.recommender.recommend(asked, k, exclude_seen=seen == "exclude", candidates=mask)
     table = as_table(lists, asked.ids, saved.catalogue.ids)
     if out is not None:
-        _write(table, out)
+        write_lists(table, out)
         say(f"{len(asked):,} lists: {out}")
     elif prompts is not None:
         say(table.write_csv().rstrip("\n"))
@@ -122,7 +122,20 @@ def _read_ids(path: Path, column: str | None) -> list[str]:
     return ids
 
 
-def _write(table: pl.DataFrame, out: Path) -> None:
+def check_format(out: Path) -> None:
+    """Refuse a name that says no kind of file.
+
+    Raises
+    ------
+    ConfigError
+        If its ending is another.
+    """
+    if out.suffix not in _FORMATS:
+        raise ConfigError(f"{out}: --out takes a name ending in {', '.join(_FORMATS)}")
+
+
+def write_lists(table: pl.DataFrame, out: Path) -> None:
+    """Write lists as the name's ending says."""
     from llmseq.data.files import write_table
     from llmseq.storage import atomic_file
 

@@ -98,7 +98,7 @@ class Bench:
 
         def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:
             model = entry.recommender_class()(config)  # type: ignore[call-arg]
-            if entry.family == "sequential":
+            if entry.family in {"sequential", "prompt"}:
                 _warm_up_torch()
             context = FitContext(
                 checkpoint, self.tracker.within, self.spec.n_threads, self.spec.device

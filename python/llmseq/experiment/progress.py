@@ -17,6 +17,7 @@ PRIORS = {
     "fit neighbours": 1.0,
     "fit similarity": 1.0,
     "fit sequential": 120.0,
+    "fit prompt": 1800.0,
     "lists": 1.5,
     "members": 3.0,
     "score": 5.0,

@@ -281,6 +281,10 @@ def _check_extras(spec: CompareSpec) -> None:
     neural = [model for model in spec.singles if model.entry.family == "sequential"]
     if neural and importlib.util.find_spec("torch") is None:
         raise MissingExtraError(neural[0].entry.label, "train")
+    prompts = [model for model in spec.singles if model.entry.family == "prompt"]
+    needed = ("torch", "transformers", "peft") if prompts else ()
+    if any(importlib.util.find_spec(package) is None for package in needed):
+        raise MissingExtraError(prompts[0].entry.label, "prompt")
 
 
 def _count_scoring(bench: Bench, contenders: Sequence[Contender]) -> int:

@@ -102,7 +102,7 @@ def fit_model(
             progress=progress,
         )
         vectors = {encoder: made}
-    trained = entry.family == "sequential"
+    trained = entry.family in {"sequential", "prompt"}
     parts = split_dataset(data, split) if trained or on == "train" else None
 
     def fitted(config: Config, train: SessionDataset, stop: HeldOut | None) -> Recommender:

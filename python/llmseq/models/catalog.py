@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from llmseq.config import Config
     from llmseq.models.protocol import Recommender
 
-Family = Literal["baseline", "neighbours", "similarity", "sequential", "hybrid"]
+Family = Literal["baseline", "neighbours", "similarity", "sequential", "prompt", "hybrid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +351,28 @@ for _name, _entry in {
     ),
 }.items():
     MODELS.register(_name, _entry)
+for _name, _label in {
+    "genitem": "LLMSeqPrompt GenItem",
+    "genlist": "LLMSeqPrompt GenList",
+    "classify": "LLMSeqPrompt Classify",
+    "rank": "LLMSeqPrompt Rank",
+}.items():
+    MODELS.register(
+        f"llmseqprompt-{_name}",
+        ModelEntry(
+            label=_label,
+            family="prompt",
+            uses_text=True,
+            recommender="llmseq.models.prompt.recommender:PromptRecommender",
+            config="llmseq.models.prompt.config:PromptConfig",
+            preset={"task": _name},
+            published={
+                "decoding": {"method": "sampled", "temperature": 0.25, "top_p": 1.0},
+                "training": {"loss": "vocabulary"},
+            },
+            quick=False,
+        ),
+    )
 MODELS.register(
     "fusion-no-text",
     ModelEntry(

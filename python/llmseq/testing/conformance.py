@@ -55,6 +55,24 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
 }
 """Settings that make a model quick on the small worlds, by registry name."""
 
+_TUNING = {"n_steps": 30, "learning_rate": 0.01, "tokens_per_step": 600}
+_PROMPT: Mapping[str, Any] = {
+    "precision": "float32",
+    "max_history": 6,
+    "max_prompt_tokens": 1024,
+    "lora": {"rank": 16, "alpha": 32.0},
+    "training": _TUNING,
+}
+_PROMPT_TASKS: Mapping[str, Mapping[str, Any]] = {
+    "genitem": {"training": {**_TUNING, "learn_from": "every", "n_steps": 100}},
+    "genlist": {"decoding": {"n_beams": 8}},
+    "rank": {"n_choices": 8},
+}
+"""The same for language models; their base model is made on the spot."""
+
+UNLEARNT = frozenset({"llmseqprompt-genlist", "llmseqprompt-classify", "llmseqprompt-rank"})
+"""Models whose task a language model of two random layers does not learn in seconds."""
+
 MEMBERS: Mapping[str, tuple[str, ...]] = {
     "fusion": ("v-sknn", "llmseqsim"),
     "fusion-no-text": ("popularity", "v-sknn"),
@@ -88,6 +106,12 @@ class Subject:
     def config(self) -> Any:  # noqa: ANN401 - a settings class of any model
         """Preset plus the small settings plus its own."""
         settings = {**SMALL.get(self.name, {}), **dict(self.settings)}
+        if MODELS[self.name].family == "prompt":
+            from llmseq.testing.language_models import tiny_language_model
+
+            task = self.name.removeprefix("llmseqprompt-")
+            base = {"base_model": str(tiny_language_model())}
+            settings = {**base, **_PROMPT, **_PROMPT_TASKS.get(task, {}), **settings}
         return MODELS[self.name].make_config(settings, what=self.name)
 
     def unfitted(self, world: World, *, members_fitted: bool = True) -> Recommender:

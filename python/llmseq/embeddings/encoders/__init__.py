@@ -9,6 +9,7 @@ from llmseq.embeddings.encoders.file import VectorFile
 from llmseq.embeddings.encoders.hf import HuggingFaceEncoder
 from llmseq.embeddings.encoders.minilm import MiniLmEncoder
 from llmseq.embeddings.encoders.protocol import Encoder, EncoderOptions, Progress
+from llmseq.embeddings.encoders.remote import RemoteEncoder
 from llmseq.embeddings.encoders.tfidf import TfidfEncoder
 from llmseq.errors import ConfigError
 from llmseq.registry import Registry
@@ -48,6 +49,7 @@ ENCODERS: Registry[EncoderEntry] = Registry("encoder")
 ENCODERS.register("minilm", EncoderEntry("", lambda _, options: MiniLmEncoder(options)))
 ENCODERS.register("hf", EncoderEntry("<model name or folder>", HuggingFaceEncoder))
 ENCODERS.register("tfidf", EncoderEntry("", lambda _argument, _options: TfidfEncoder()))
+ENCODERS.register("remote", EncoderEntry("<model name>", RemoteEncoder))
 ENCODERS.register("file", EncoderEntry("<vectors.parquet, .npy or .safetensors>", VectorFile))
 
 
@@ -59,7 +61,8 @@ def get_encoder(
     Parameters
     ----------
     spec
-        ``"minilm"``, ``"hf:<model name or folder>"``, ``"tfidf"`` or ``"file:<path>"``.
+        ``"minilm"``, ``"hf:<model name or folder>"``, ``"tfidf"``, ``"remote:<model name>"`` or
+        ``"file:<path>"``.
     batch_size, device, ids
         See :class:`~llmseq.embeddings.encoders.protocol.EncoderOptions`.
 

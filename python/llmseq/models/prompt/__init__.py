@@ -1,0 +1,1 @@
+"""LLMSeqPrompt: a language model that recommends items by their titles."""

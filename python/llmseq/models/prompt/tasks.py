@@ -1,0 +1,198 @@
+"""What a task asks for and what the right answer is: choices, clusters, LLMSeqSim's lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmseq.data.sessions import HeldOut
+from llmseq.embeddings.matrix import unit_rows
+from llmseq.errors import InvalidDataError
+from llmseq.models.seq_sim import SeqSimConfig, SeqSimRecommender
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmseq.data.dataset import SessionDataset
+    from llmseq.data.sessions import Sessions
+    from llmseq.embeddings.matrix import ItemEmbeddings
+    from llmseq.models.prompt.config import PromptConfig
+    from llmseq.models.prompt.templates import Task
+    from llmseq.models.prompt.titles import Titles
+    from llmseq.types import BoolArray, ItemArray
+
+LEANS_ON_VECTORS: frozenset[Task] = frozenset({"genlist", "classify", "rank"})
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Question:
+    """One training pair in item indices.
+
+    Parameters
+    ----------
+    history
+        Items that are told, oldest first.
+    answer
+        Items that are right, best first; the first one is (or, for Classify, stands for) what
+        really came next.
+    choices
+        Items on offer, in the order of the prompt; None where every item is.
+    """
+
+    history: ItemArray
+    answer: ItemArray
+    choices: ItemArray | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Clusters:
+    """Kinds of items for Classify.
+
+    Parameters
+    ----------
+    heads : int32 (n_clusters,)
+        The most popular item of each.
+    nearest : int32 (n_items, n_listed)
+        For each item the heads of the clusters nearest to it, its own first.
+    """
+
+    heads: ItemArray
+    nearest: ItemArray
+
+
+def fit_seq_sim(
+    config: PromptConfig,
+    train: SessionDataset,
+    embeddings: Mapping[str, ItemEmbeddings] | None,
+    rng: np.random.Generator,
+) -> SeqSimRecommender:
+    """Fit the LLMSeqSim that a task leans on."""
+    usual = SeqSimConfig(embedding=config.embedding, popularity_weight=config.popularity_weight)
+    width = min((made.dim for made in (embeddings or {}).values()), default=256)
+    if width < 256:  # whitening cannot span more than there is
+        usual = usual.replace(reduction={"method": "none"})
+    return SeqSimRecommender(usual).fit(train, embeddings=embeddings, rng=rng)
+
+
+def find_clusters(
+    config: PromptConfig, vectors: ItemEmbeddings, titles: Titles, n_listed: int
+) -> Clusters:
+    """Group the titled items with events by k-means over their vectors.
+
+    Raises
+    ------
+    InvalidDataError
+        If no such item is left.
+    """
+    from sklearn.cluster import KMeans
+
+    counts = titles.counts
+    items = np.flatnonzero((counts > 0) & titles.titled).astype(np.int32)
+    if items.size == 0:
+        raise InvalidDataError("classify: no item has both a title and an event")
+    points = unit_rows(vectors.vectors).astype(np.float64)
+    n_clusters = min(config.n_clusters, len(np.unique(points[items], axis=0)))
+    means = KMeans(n_clusters, n_init=1, random_state=config.seed).fit(points[items])
+    heads = np.empty(n_clusters, dtype=np.int32)
+    for cluster in range(n_clusters):
+        own = items[means.labels_ == cluster]
+        heads[cluster] = own[np.lexsort((own, -counts[own]))[0]]
+    distances = (
+        (points**2).sum(axis=1)[:, None]
+        - 2.0 * points @ means.cluster_centers_.T
+        + (means.cluster_centers_**2).sum(axis=1)
+    )  # (n_items, n_clusters)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :n_listed]
+    return Clusters(heads, heads[order])
+
+
+class Questions:
+    """Training pairs of one task.
+
+    Parameters
+    ----------
+    config : PromptConfig
+    titles : Titles
+    seq_sim : SeqSimRecommender, optional
+        For GenList and Rank.
+    clusters : Clusters, optional
+        For Classify.
+    """
+
+    def __init__(
+        self,
+        config: PromptConfig,
+        titles: Titles,
+        seq_sim: SeqSimRecommender | None,
+        clusters: Clusters | None,
+    ) -> None:
+        self._config = config
+        self._titled = titles.titled
+        self._seq_sim = seq_sim
+        self._clusters = clusters
+
+    def of(self, sessions: Sessions, rng: np.random.Generator) -> tuple[list[Question], int]:
+        """Make the pairs of sessions; also counts the ones left out for want of a title.
+
+        The order of Rank's choices is drawn by ``rng``.
+        """
+        parts = HeldOut.last_item(sessions)
+        targets = parts.targets.items
+        told = (
+            np.add.reduceat(
+                np.append(self._titled[parts.prompts.items], False), parts.prompts.offsets[:-1]
+            )
+            if len(parts)
+            else np.empty(0)
+        )
+        usable = np.flatnonzero(self._titled[targets] & (told > 0))
+        lists = self._lists(parts.prompts.take(usable))
+        pairs = []
+        for place, row in enumerate(usable.tolist()):
+            history, target = parts.prompts[row], int(targets[row])
+            near = None if lists is None else lists[place][lists[place] >= 0]
+            pairs.append(self._pair(history, target, near, rng))
+        return pairs, len(sessions) - usable.size
+
+    def _lists(self, prompts: Sessions) -> ItemArray | None:
+        if self._config.task not in {"genlist", "rank"} or self._seq_sim is None:
+            return None
+        return self.near(prompts, exclude_seen=True)
+
+    def near(
+        self, prompts: Sessions, *, exclude_seen: bool, candidates: BoolArray | None = None
+    ) -> ItemArray:
+        """LLMSeqSim's list for each prompt, titled items only."""
+        if self._seq_sim is None:
+            raise InvalidDataError("LLMSeqSim is missing; fit the model again")
+        allowed = self._titled if candidates is None else self._titled & candidates
+        n = self._config.n_choices if self._config.task == "rank" else self.list_length
+        return self._seq_sim.recommend(
+            prompts, n, exclude_seen=exclude_seen, candidates=allowed
+        ).items
+
+    @property
+    def list_length(self) -> int:
+        """Titles in an answer that is a list."""
+        return self._config.decoding.n_beams
+
+    def _pair(
+        self, history: ItemArray, target: int, near: ItemArray | None, rng: np.random.Generator
+    ) -> Question:
+        first = np.array([target], dtype=np.int32)
+        match self._config.task:
+            case "genitem":
+                return Question(history, first)
+            case "classify":
+                if self._clusters is None:
+                    raise InvalidDataError("the clusters are missing; fit the model again")
+                return Question(history, self._clusters.nearest[target], self._clusters.heads)
+            case "genlist":
+                others = np.empty(0, np.int32) if near is None else near[near != target]
+                return Question(history, np.append(first, others)[: self.list_length])
+            case "rank":
+                others = np.empty(0, np.int32) if near is None else near[near != target]
+                answer = np.append(first, others)[: self._config.n_choices]
+                return Question(history, answer, rng.permutation(answer))

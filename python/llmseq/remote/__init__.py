@@ -1,0 +1,1 @@
+"""Hosted models behind any endpoint that speaks OpenAI's protocol."""
