@@ -73,12 +73,12 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
 
 
 def _belongs(entry: ModelEntry, preset: str) -> bool:
+    if entry.family == "prompt":  # needs a base model, which no preset can name
+        return False
     if preset == "paper":
         return bool(entry.published)
     if preset == "strong":
         return entry.family == "sequential"
-    if entry.family == "prompt":  # needs a base model, which no preset can name
-        return False
     return preset == "thorough" or entry.quick
 
 
@@ -129,9 +129,8 @@ def make_spec(
         values["models"] = [known.get(name) or preset_model(name, level) for name in models]
     elif "models" not in values:
         values["models"] = preset_values("quick")["models"]
-    if (
-        models is None and preset == "thorough"
-    ):  # a prompt model joins in once it is told its base model
+    if models is None and preset == "thorough":
+        # A prompt model joins in once it is told its base model.
         named = [name for name in settings or {} if MODELS[name].family == "prompt"]
         values["models"] += [preset_model(name, preset) for name in named]
     if ks is not None:
