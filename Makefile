@@ -19,7 +19,7 @@ export UV_SYSTEM_CERTS ?= 1
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-demo: build ## make a small shop, compare seven models on it, open the report path it prints
+demo: build ## make a small shop, compare nine models on it, open the report path it prints
 	$(BIN)/llmseq demo --out runs/demo
 
 test: lint typecheck test-rust doctest test-python ## everything CI runs

@@ -183,3 +183,69 @@ pub enum Part<'a> {
     /// Weights.
     F64(&'a [f64]),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::PathBuf;
+
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+
+    /// A file with the arrays "numbers" (u32) and "weights" (f64).
+    fn saved(name: &str, version: &str) -> PathBuf {
+        let numbers: Vec<u8> = [7_u32, 9, 11]
+            .iter()
+            .flat_map(|n| n.to_le_bytes())
+            .collect();
+        let weights = 0.5_f64.to_le_bytes();
+        let tensors = [
+            (
+                "numbers",
+                TensorView::new(Dtype::U32, vec![3], &numbers).unwrap(),
+            ),
+            (
+                "weights",
+                TensorView::new(Dtype::F64, vec![1], &weights).unwrap(),
+            ),
+        ];
+        let texts = [("format", "a test"), ("version", version)];
+        let texts: HashMap<String, String> = texts.map(|(k, v)| (k.into(), v.into())).into();
+        let path = std::env::temp_dir().join(format!("llmseq-{name}-{}", std::process::id()));
+        safetensors::serialize_to_file(tensors, Some(texts), &path).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let path = saved("read", "1");
+        let file = IndexFile::open(&path, "a test", "1").unwrap();
+        let numbers: Array<u32> = file.array("numbers").unwrap();
+        let weights: Array<f64> = file.array("weights").unwrap();
+        drop(file);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((&*numbers, &*weights), (&[7, 9, 11][..], &[0.5][..]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let path = saved("refuse", "2");
+        let message = |format: &str, version: &str| {
+            IndexFile::open(&path, format, version)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(message("a test", "1").contains("a test of version 2"));
+        assert!(message("another", "2").contains("holds no another"));
+        let file = IndexFile::open(&path, "a test", "2").unwrap();
+        assert!(file.array::<f64>("numbers").is_err());
+        assert!(file.array::<u32>("absent").is_err());
+        assert!(file.optional::<u32>("absent").unwrap().is_none());
+        drop(file);
+        let content = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &content[..content.len() - 1]).unwrap();
+        assert!(message("a test", "2").contains("cut short"));
+        std::fs::remove_file(&path).unwrap();
+    }
+}

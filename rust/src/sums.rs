@@ -59,6 +59,16 @@ impl Sums {
         places.map(|&place| (place, self.values[place as usize]))
     }
 
+    /// Show every touched place with its sum, in the order of their first touch, and put it back to zero.
+    #[inline]
+    pub fn drain(&mut self, mut show: impl FnMut(u32, f64)) {
+        let values = &mut self.values[..];
+        for &place in &self.touched[..self.n_touched] {
+            show(place, std::mem::take(&mut values[place as usize]));
+        }
+        self.n_touched = 0;
+    }
+
     /// Back to zeros.
     pub fn reset(&mut self) {
         for &place in &self.touched[..self.n_touched] {
@@ -84,5 +94,9 @@ mod tests {
         sums.add_all(&[0, 1, 2, 3, 0], 1.0);
         assert_eq!(sums.touched(), [0, 1, 2, 3]);
         assert_eq!((sums.get(0), sums.get(3)), (2.0, 1.0));
+        let mut shown = Vec::new();
+        sums.drain(|place, sum| shown.push((place, sum)));
+        assert_eq!(shown, [(0, 2.0), (1, 1.0), (2, 1.0), (3, 1.0)]);
+        assert_eq!((sums.touched().len(), sums.get(0)), (0, 0.0));
     }
 }

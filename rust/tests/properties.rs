@@ -1,5 +1,6 @@
 //! Kernels against naive loops, on inputs that proptest makes.
 
+use llmseq_core::cooccurrence::{self, CooccurrenceIndex};
 use llmseq_core::knn::{Query, SessionIndex, SessionSimilarity, Train};
 use llmseq_core::lists::MISSING;
 use llmseq_core::matrix::Matrix;
@@ -157,6 +158,36 @@ proptest! {
             .take_while(|(item, _)| **item != MISSING)
             .map(|(&item, &score)| (item, score as usize))
             .collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn pairs_equal_counting(train in sessions(0..12), prompt in 0..N_ITEMS as i32, window in 0_usize..4) {
+        let (items, offsets) = ragged(&train);
+        let sessions = Sessions::new(&items, &offsets, N_ITEMS, "train").unwrap();
+        let forward: Vec<f64> = (0..window).map(|step| 1.0 / f64::from(1 << step)).collect();
+        let held = cooccurrence::Train { sessions, n_items: N_ITEMS, forward: &forward, backward: &[2.0], row_power: 0.0, near: None };
+        let index = CooccurrenceIndex::new(&held, &Stop::default()).unwrap();
+        let (prompt, ends) = ([prompt], [0, 1]);
+        let prompts = Sessions::new(&prompt, &ends, N_ITEMS, "prompts").unwrap();
+        let query = cooccurrence::Query { k: N_ITEMS, pooling: Pooling::Mean, exclude_seen: false, candidates: None };
+        let lists = index.search(prompts, &query, &Stop::default()).unwrap();
+        let mut expected = [0.0; N_ITEMS];
+        for session in &train {
+            for (place, _) in session.iter().enumerate().filter(|(_, item)| **item == prompt[0]) {
+                for (other, &item) in session.iter().enumerate() {
+                    expected[item as usize] += match other.cmp(&place) {
+                        std::cmp::Ordering::Greater => forward.get(other - place - 1).copied().unwrap_or(0.0),
+                        std::cmp::Ordering::Less if place - other == 1 => 2.0,
+                        _ => 0.0,
+                    };
+                }
+            }
+        }
+        let mut found = [0.0; N_ITEMS];
+        for (&item, &score) in lists.items.iter().zip(&lists.scores).filter(|(item, _)| **item != MISSING) {
+            found[item as usize] = f64::from(score);
+        }
         prop_assert_eq!(found, expected);
     }
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 import llmseq.core
 from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, ShapeError
@@ -188,3 +189,34 @@ def test_a_mapped_index_gives_the_same_lists(tmp_path):
         np.testing.assert_array_equal(found, wanted)
     with pytest.raises(ArtifactError, match=r"holds no llmseq session index"):
         llmseq.core.SessionIndex.open(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scale": np.full(5, np.nan)},
+        {"scale": np.ones(4)},
+        {"pairs.values": np.full(2, 5, np.uint32)},
+        {"pairs.weights": np.ones(1, np.float32)},
+        {"near.offsets": np.zeros(2, np.uint64)},
+        {"near_to.weights": np.full(6, np.inf, np.float32)},
+        {"smoothing": np.ones(2)},
+    ],
+)
+def test_arrays_that_do_not_fit_are_damage(tmp_path, changes):
+    index = llmseq.core.CooccurrenceIndex(
+        TRAIN.items, TRAIN.offsets, 5, forward=[1.0], near=NEAR, smoothing=(0.1, 0.2, 0.3)
+    )
+    save_file({**index.arrays(), **changes}, tmp_path / "index", dict(index.metadata()))
+    with pytest.raises(ArtifactError, match=r"index: damaged"):
+        llmseq.core.CooccurrenceIndex.open(tmp_path / "index")
+
+
+def test_a_file_cut_short_is_named(tmp_path):
+    index = llmseq.core.CooccurrenceIndex(TRAIN.items, TRAIN.offsets, 5, forward=[1.0])
+    index.save(tmp_path / "index")
+    content = (tmp_path / "index").read_bytes()
+    for size in range(0, len(content), 13):
+        (tmp_path / "index").write_bytes(content[:size])
+        with pytest.raises(ArtifactError, match=r"index: damaged or cut short"):
+            llmseq.core.CooccurrenceIndex.open(tmp_path / "index")

@@ -67,18 +67,29 @@ def untimed(shop: SessionDataset) -> SessionDataset:
 def test_without_times_a_preset_goes_on_and_says_so(untimed: SessionDataset) -> None:
     thorough = {model.name for model in make_spec(untimed, Path("shop"), preset="thorough").models}
     assert thorough == EVERY - {"recent-popularity"}
-    assert list(about_times(untimed, "thorough", None)) == [
+    assert list(about_times(untimed, "thorough")) == [
         "recent-popularity is left out: it needs session times, and this log has none"
     ]
     paper = {model.name: model for model in make_spec(untimed, Path("s"), preset="paper").models}
     assert paper["sknn"].settings["sampling"] == "random"
-    notes = list(about_times(untimed, "paper", None))
+    notes = list(about_times(untimed, "paper"))
     assert [note.split(":")[0] for note in notes] == ["sknn", "sf-sknn", "sknnemb"]
     assert 'samples "recent" sessions' in notes[0]
+    without_text = about_times(untimed, "paper", encoder="none")
+    assert [note.split(":")[0] for note in without_text] == ["sknn", "sf-sknn"]
+
+
+def test_a_file_that_asks_a_log_without_times_for_them_is_an_error(
+    untimed: SessionDataset, tmp_path: Path
+) -> None:
+    asked = spec("sknn").replace(models=[{"name": "sknn", "settings": {"sampling": "recent"}}])
+    (tmp_path / "own.toml").write_text(asked.to_toml())
+    with pytest.raises(ConfigError, match="needs session times"):
+        make_spec(untimed, Path("shop"), preset=str(tmp_path / "own.toml"))
 
 
 def test_with_times_nothing_is_said(shop: SessionDataset) -> None:
-    assert list(about_times(shop, "thorough", None)) == []
+    assert list(about_times(shop, "thorough")) == []
 
 
 @pytest.mark.parametrize(

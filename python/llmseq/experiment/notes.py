@@ -59,13 +59,16 @@ def about_split(spec: CompareSpec, split: Split) -> Iterator[str]:
 
 
 def about_times(
-    dataset: SessionDataset, preset: str, models: Sequence[str] | None
+    dataset: SessionDataset,
+    preset: str,
+    models: Sequence[str] | None = None,
+    encoder: str | None = None,
 ) -> Iterator[str]:
     """Say what a preset lost on a log without session times."""
-    if preset not in PRESETS:  # a file holds what an earlier run was left with
+    if preset not in PRESETS:  # a file means what it says
         return
     if models is None:
-        wanted = preset_values(preset)["models"]
+        wanted = preset_values(preset, encoder=encoder)["models"]
     else:
         wanted = [preset_model(name, preset) for name in models]
     yield from without_times(wanted, dataset, named=models or ())[1]

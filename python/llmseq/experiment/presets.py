@@ -139,7 +139,8 @@ def make_spec(
         values["primary"] = f"ndcg@{20 if 20 in ks else max(ks)}"
     split = {**values.pop("split", {}), **given.pop("split", {})}
     values.update(given, split=split)
-    values["models"], _ = without_times(values["models"], dataset, named=models or ())
+    if preset in PRESETS:
+        values["models"], _ = without_times(values["models"], dataset, named=models or ())
     values["models"] = _with_settings(values["models"], settings or {})
     if preset in PRESETS and preset != "paper":
         values["models"] = _fit_for_small_logs(values["models"], len(dataset.sessions))

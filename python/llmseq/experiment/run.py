@@ -46,7 +46,7 @@ from llmseq.models.persistence import SavedModel, load_model
 from llmseq.storage import fingerprint, write_json, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from llmseq.data.dataset import SessionDataset
     from llmseq.evaluation.leaderboard import Leaderboard, Verdict
@@ -205,7 +205,7 @@ def compare(
     )
     _check_extras(spec)
     parts = split_dataset(data, spec.split)
-    changed = about_times(data, preset, models)
+    changed = about_times(data, preset, models, spec.encoder)
     with run.lock(), _threads(spec.n_threads):
         return run_spec(spec, data, parts, run, observer or Silent(), first_notes=changed)
 
@@ -217,7 +217,7 @@ def run_spec(
     run: RunFolder,
     observer: Observer,
     *,
-    first_notes: Iterator[str] | tuple[()] = (),
+    first_notes: Iterable[str] = (),
 ) -> Run:
     """Do everything that a spec asks for, in a folder that this process has locked."""
     run.open(spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmseq.registry import Registry
@@ -109,38 +110,27 @@ def _sequential(
 MODELS: Registry[ModelEntry] = Registry("model")
 
 
-def _popularity(label: str, preset: Mapping[str, Any] | None = None, **more: Any) -> ModelEntry:  # noqa: ANN401 - fields of ModelEntry
-    return ModelEntry(
-        label=label,
-        family="baseline",
-        uses_text=False,
-        recommender="llmseq.models.popularity:PopularityRecommender",
-        config="llmseq.models.popularity:PopularityConfig",
-        preset=preset or {},
-        **more,
-    )
-
-
-def _cooccurrence(label: str, *, text: bool = False, **more: Any) -> ModelEntry:  # noqa: ANN401 - fields of ModelEntry
-    return ModelEntry(
-        label=label,
-        family="neighbours",
-        uses_text=text,
-        recommender="llmseq.models.cooccurrence:CooccurrenceRecommender",
-        config=f"llmseq.models.cooccurrence:Cooccurrence{'Text' if text else ''}Config",
-        **more,
-    )
-
-
-def _neighbours(label: str, **more: Any) -> ModelEntry:  # noqa: ANN401 - fields of ModelEntry
-    return ModelEntry(
-        label=label,
-        family="neighbours",
-        uses_text=False,
-        recommender="llmseq.models.session_knn:SessionKnnRecommender",
-        config="llmseq.models.session_knn:SessionKnnConfig",
-        **more,
-    )
+_popularity = partial(
+    ModelEntry,
+    family="baseline",
+    uses_text=False,
+    recommender="llmseq.models.popularity:PopularityRecommender",
+    config="llmseq.models.popularity:PopularityConfig",
+)
+_neighbours = partial(
+    ModelEntry,
+    family="neighbours",
+    uses_text=False,
+    recommender="llmseq.models.session_knn:SessionKnnRecommender",
+    config="llmseq.models.session_knn:SessionKnnConfig",
+)
+_cooccurrence = partial(
+    ModelEntry,
+    family="neighbours",
+    uses_text=False,
+    recommender="llmseq.models.cooccurrence:CooccurrenceRecommender",
+    config="llmseq.models.cooccurrence:CooccurrenceConfig",
+)
 
 
 # A log without session times, as Beauty's, has no recent sessions; there presets draw at random.
@@ -160,22 +150,24 @@ def _published(
 _LENGTHS: Mapping[str, tuple[Any, ...]] = {"k": (50, 200), "last_n": (2, 5, 20)}
 
 for _name, _entry in {
-    "popularity": _popularity("Popularity"),
+    "popularity": _popularity(label="Popularity"),
     "recent-popularity": _popularity(
-        "Recent popularity",
-        {"window_days": 30.0},
+        label="Recent popularity",
+        preset={"window_days": 30.0},
         grid={"window_days": (7.0, 30.0, 90.0)},
         quick=False,
     ),
-    "session-popularity": _popularity("Session popularity", {"in_session": True}, quick=False),
+    "session-popularity": _popularity(
+        label="Session popularity", preset={"in_session": True}, quick=False
+    ),
     "markov": _cooccurrence(
-        "Markov",
+        label="Markov",
         preset={"window": 1, "backward": 0.0, "row_power": 1.0, "prompt_pooling": "last"},
         grid={"prompt_pooling": ("last", "harmonic_squared")},
         quick=False,
     ),
     "cooccurrence": _cooccurrence(
-        "Co-occurrence",
+        label="Co-occurrence",
         grid={
             "row_power": (0.6, 0.8),
             "distance_power": (0.4, 0.8),
@@ -183,15 +175,16 @@ for _name, _entry in {
         },
     ),
     "llm2cooccurrence": _cooccurrence(
-        "LLM2Cooccurrence",
-        text=True,
+        label="LLM2Cooccurrence",
+        uses_text=True,
+        config="llmseq.models.cooccurrence:CooccurrenceTextConfig",
         grid={"row_power": (0.6, 0.8), "text_weight": (0.25, 0.5)},
     ),
     "sknn": _neighbours(
-        "SKNN", grid=_LENGTHS, published=_published(140, 1020, "recent"), quick=False
+        label="SKNN", grid=_LENGTHS, published=_published(140, 1020, "recent"), quick=False
     ),
     "v-sknn": _neighbours(
-        "V-SKNN",
+        label="V-SKNN",
         preset={"prompt_decay": "quadratic"},
         grid={
             "k": (50, 200),
@@ -201,22 +194,21 @@ for _name, _entry in {
         published={**_published(320, 1530, "random"), "prompt_decay": "harmonic"},
     ),
     "s-sknn": _neighbours(
-        "S-SKNN",
+        label="S-SKNN",
         preset={"sequential_weighting": True},
         grid=_LENGTHS,
         published=_published(130, 1920, "random"),
         quick=False,
     ),
     "sf-sknn": _neighbours(
-        "SF-SKNN",
+        label="SF-SKNN",
         preset={"followers_only": True},
         grid={"k": (200, 500), "idf_weighting": (True, False)},
         published=_published(290, 560, "recent"),
         quick=False,
     ),
-    "sknnemb": ModelEntry(
+    "sknnemb": _neighbours(
         label="SKNNEmb",
-        family="neighbours",
         uses_text=True,
         recommender="llmseq.models.session_knn_text:SessionKnnTextRecommender",
         config="llmseq.models.session_knn_text:SessionKnnTextConfig",

@@ -44,7 +44,7 @@ class CooccurrenceConfig(Config):
     """
 
     window: int = Field(default=20, ge=1)
-    distance_power: float = Field(default=0.8, ge=0.0, allow_inf_nan=False)
+    distance_power: float = Field(default=0.4, ge=0.0, allow_inf_nan=False)
     backward: float = Field(default=0.25, ge=0.0, allow_inf_nan=False)
     row_power: float = Field(default=0.6, ge=0.0, allow_inf_nan=False)
     prompt_pooling: Pooling = "harmonic"

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::weighted::Weighted;
 use crate::csr::Csr;
 use crate::error::Result;
 use crate::parallel::Stop;
@@ -11,14 +12,7 @@ use crate::sums::Sums;
 /// Items counted by one worker at a time.
 const BLOCK: usize = 256;
 
-/// A sparse matrix (`n_items`, `n_items`): columns ascending, a value above 0 each.
-#[derive(Debug)]
-pub(super) struct Counts {
-    pub columns: Csr,
-    pub values: Vec<f32>,
-}
-
-/// Sum, over every event of item a, `forward[d − 1]` for the item d events later and
+/// A sparse matrix (`n_items`, `n_items`), columns ascending: sum, over every event of item a, `forward[d − 1]` for the item d events later and
 /// `backward[d − 1]` for the item d events before.
 ///
 /// Sums run in float64 over the events of a in the order of the log, the items around each from the
@@ -29,7 +23,7 @@ pub(super) fn count(
     forward: &[f64],
     backward: &[f64],
     stop: &Stop,
-) -> Result<Counts> {
+) -> Result<Weighted> {
     // Where each item occurs: (session, place) by item.
     let events = (0..sessions.len()).flat_map(|row| sessions.row(row));
     let events = events.enumerate();
@@ -68,9 +62,9 @@ pub(super) fn count(
             offsets.push(offsets[offsets.len() - 1] + length as u64);
         }
     }
-    Ok(Counts {
+    Ok(Weighted {
         columns: Csr::new(columns, offsets),
-        values,
+        weights: values.into(),
     })
 }
 

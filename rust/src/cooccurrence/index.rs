@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::count::count;
 use super::search::Scratch;
-use crate::csr::Csr;
+use super::smoothing::Smoothing;
+use super::weighted::Weighted;
 use crate::error::{CoreError, Result};
 use crate::lists::check_list;
 use crate::mapped::{Array, IndexFile, Part};
@@ -54,38 +55,11 @@ pub struct Near<'a> {
 /// A sparse matrix of pairs, and one of text neighbours both ways.
 #[derive(Debug)]
 pub struct CooccurrenceIndex {
-    pub(super) columns: Csr,
-    pub(super) values: Array<f32>,
+    pub(super) pairs: Weighted,
     /// What a prompt's item weighs before its row is read: its row's sum to the power −c.
     pub(super) scale: Array<f64>,
     pub(super) smoothing: Option<Smoothing>,
     pub(super) shelf: Shelf<Scratch>,
-}
-
-#[derive(Debug)]
-pub(super) struct Smoothing {
-    /// Neighbours of each item, and by how much.
-    pub near: Weighted,
-    /// Items that have an item as their neighbour, and by how much.
-    pub near_to: Weighted,
-    /// α, β, γ.
-    pub strengths: Array<f64>,
-}
-
-/// Rows with a weight for every value.
-#[derive(Debug)]
-pub(super) struct Weighted {
-    pub columns: Csr,
-    pub weights: Array<f32>,
-}
-
-impl Weighted {
-    /// Columns and weights of a row.
-    pub fn row(&self, row: u32) -> impl Iterator<Item = (u32, f64)> + '_ {
-        let range = self.columns.range(row as usize);
-        let columns = self.columns.values()[range.clone()].iter().copied();
-        columns.zip(self.weights[range].iter().map(|&weight| f64::from(weight)))
-    }
 }
 
 impl CooccurrenceIndex {
@@ -96,19 +70,15 @@ impl CooccurrenceIndex {
     /// `Config` for weights below 0 or not finite, `Stopped`.
     pub fn new(train: &Train<'_>, stop: &Stop) -> Result<Self> {
         check(train)?;
-        let counts = count(
+        let pairs = count(
             train.sessions,
             train.n_items,
             train.forward,
             train.backward,
             stop,
         )?;
-        let mut sums: Vec<f64> = (0..train.n_items)
-            .map(|item| {
-                let row = &counts.values[counts.columns.range(item)];
-                row.iter().fold(0.0, |sum, &value| sum + f64::from(value))
-            })
-            .collect();
+        let sum = |item| pairs.row(item).fold(0.0, |sum, (_, value)| sum + value);
+        let mut sums: Vec<f64> = (0..train.n_items as u32).map(sum).collect();
         let smoothing = train.near.map(|near| Smoothing::new(near, train.n_items));
         if let Some(smoothing) = &smoothing {
             sums = smoothing.smooth(&sums);
@@ -121,8 +91,7 @@ impl CooccurrenceIndex {
             }
         };
         Ok(Self {
-            columns: counts.columns,
-            values: counts.values.into(),
+            pairs,
             scale: sums.iter().map(scale).collect::<Vec<_>>().into(),
             smoothing,
             shelf: Shelf::default(),
@@ -137,42 +106,13 @@ impl CooccurrenceIndex {
         let file = IndexFile::open(path, FORMAT, VERSION)?;
         let scale: Array<f64> = file.array("scale")?;
         let n_items = scale.len();
-        let (columns, values) = read_weighted(&file, "pairs", n_items)?;
-        let smoothing = match file.optional("smoothing")? {
-            None => None,
-            Some(strengths) => {
-                let [near, near_to] =
-                    ["near", "near_to"].map(|name| read_weighted(&file, name, n_items));
-                let ((near, near_weights), (near_to, near_to_weights)) = (near?, near_to?);
-                Some(Smoothing {
-                    near: Weighted {
-                        columns: near,
-                        weights: near_weights,
-                    },
-                    near_to: Weighted {
-                        columns: near_to,
-                        weights: near_to_weights,
-                    },
-                    strengths,
-                })
-            }
-        };
-        let strengths = smoothing
-            .as_ref()
-            .map_or(&[0.0; 3][..], |smoothing| &smoothing.strengths);
-        if strengths.len() != 3
-            || scale
-                .iter()
-                .chain(strengths)
-                .any(|value| !value.is_finite())
-        {
-            return Err(file.damaged("its weights are not numbers"));
+        if scale.iter().any(|scale| !scale.is_finite()) {
+            return Err(file.damaged("\"scale\" holds what is no number"));
         }
         Ok(Self {
-            columns,
-            values,
+            pairs: Weighted::read(&file, "pairs", n_items)?,
+            smoothing: Smoothing::read(&file, n_items)?,
             scale,
-            smoothing,
             shelf: Shelf::default(),
         })
     }
@@ -184,88 +124,16 @@ impl CooccurrenceIndex {
 
     /// Number of pairs that were seen.
     pub fn n_pairs(&self) -> usize {
-        self.values.len()
+        self.pairs.weights.len()
     }
 
     /// What is saved, by name; the same names are read by `open`.
     pub fn parts(&self) -> Vec<(String, Part<'_>)> {
         let mut parts = vec![("scale".into(), Part::F64(&self.scale))];
-        parts.extend(weighted_parts("pairs", &self.columns, &self.values));
-        if let Some(smoothing) = &self.smoothing {
-            parts.push(("smoothing".into(), Part::F64(&smoothing.strengths)));
-            for (name, rows) in [("near", &smoothing.near), ("near_to", &smoothing.near_to)] {
-                parts.extend(weighted_parts(name, &rows.columns, &rows.weights));
-            }
-        }
+        parts.extend(self.pairs.parts("pairs"));
+        parts.extend(self.smoothing.iter().flat_map(Smoothing::parts));
         parts
     }
-}
-
-impl Smoothing {
-    fn new(near: Near<'_>, n_items: usize) -> Self {
-        let kept = |(place, (&item, &score)): (usize, (&i32, &f32))| {
-            let row = (place / near.width) as u32;
-            (item >= 0 && score > 0.0).then_some((row, item as u32, score))
-        };
-        let entries = near
-            .items
-            .iter()
-            .zip(near.scores)
-            .enumerate()
-            .filter_map(kept);
-        let entries: Vec<(u32, u32, f32)> = entries.collect();
-        // Grouping keeps the order, so that the weights group alike by their bits.
-        let group = |key: fn(&(u32, u32, f32)) -> (u32, u32)| Weighted {
-            columns: Csr::group(n_items, entries.iter().map(key)),
-            weights: Csr::group(
-                n_items,
-                entries
-                    .iter()
-                    .map(|entry| (key(entry).0, entry.2.to_bits())),
-            )
-            .values()
-            .iter()
-            .map(|&bits| f32::from_bits(bits))
-            .collect::<Vec<_>>()
-            .into(),
-        };
-        Self {
-            near: group(|&(row, item, _)| (row, item)),
-            near_to: group(|&(row, item, _)| (item, row)),
-            strengths: vec![near.of_prompts, near.of_items, near.direct].into(),
-        }
-    }
-
-    /// Row sums of (I + αT)·C from those of C.
-    fn smooth(&self, sums: &[f64]) -> Vec<f64> {
-        let of_prompts = self.strengths[0];
-        let smoothed = (0..sums.len()).map(|item| {
-            let near = self.near.row(item as u32);
-            let passed = near.fold(0.0, |sum, (other, weight)| {
-                sum + weight * sums[other as usize]
-            });
-            sums[item] + of_prompts * passed
-        });
-        smoothed.collect()
-    }
-}
-
-fn weighted_parts<'a>(name: &str, columns: &'a Csr, weights: &'a [f32]) -> [(String, Part<'a>); 3] {
-    [
-        (format!("{name}.values"), Part::U32(columns.values())),
-        (format!("{name}.offsets"), Part::U64(columns.offsets())),
-        (format!("{name}.weights"), Part::F32(weights)),
-    ]
-}
-
-fn read_weighted(file: &IndexFile, name: &str, n_items: usize) -> Result<(Csr, Array<f32>)> {
-    let columns = Csr::read(file, name, n_items)?;
-    let weights: Array<f32> = file.array(&format!("{name}.weights"))?;
-    let fits = columns.n_rows() == n_items && weights.len() == columns.values().len();
-    if !fits || weights.iter().any(|weight| !weight.is_finite()) {
-        return Err(file.damaged(&format!("\"{name}\" holds no weighted rows")));
-    }
-    Ok((columns, weights))
 }
 
 fn check(train: &Train<'_>) -> Result<()> {

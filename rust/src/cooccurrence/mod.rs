@@ -3,6 +3,8 @@
 mod count;
 mod index;
 mod search;
+mod smoothing;
+mod weighted;
 
 pub use index::{CooccurrenceIndex, FORMAT, Near, Train, VERSION};
 pub use search::Query;

@@ -85,10 +85,8 @@ impl CooccurrenceIndex {
         }
         self.choose_rows(prompt, rows);
         for (row, weight) in rows.iter() {
-            let range = self.columns.range(row as usize);
-            let columns = &self.columns.values()[range.clone()];
-            for (&column, &value) in columns.iter().zip(&self.values[range]) {
-                scores.add(column, weight * f64::from(value));
+            for (column, value) in self.pairs.row(row) {
+                scores.add(column, weight * value);
             }
         }
         self.smooth(prompt, scores, smoothed);

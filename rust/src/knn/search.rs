@@ -185,24 +185,26 @@ impl SessionIndex {
             scratch.seen.extend_from_slice(session);
             scratch.seen.sort_unstable();
         }
-        scratch.best.start(query.k_items);
-        for (item, votes) in scratch.votes.iter() {
+        let Scratch {
+            votes, best, seen, ..
+        } = scratch;
+        best.start(query.k_items);
+        votes.drain(|item, votes| {
             let weight = if query.idf_weighting {
                 self.idf[item as usize]
             } else {
                 1.0
             };
             let scored = Scored::new(item, votes * weight);
-            let listed = scratch.best.admits(scored.score)
-                && scratch.seen.binary_search(&(item as i32)).is_err()
+            let listed = best.admits(scored.score)
+                && seen.binary_search(&(item as i32)).is_err()
                 && query.candidates.is_none_or(|mask| mask[item as usize])
                 && followers.is_none_or(|row| row.binary_search(&item).is_ok());
             if listed {
-                scratch.best.push(scored);
+                best.push(scored);
             }
-        }
-        scratch.best.finish();
-        scratch.votes.reset();
+        });
+        best.finish();
     }
 
     /// Sessions that share an item, cut to the sample; sums run over the prompt's items, oldest first.
