@@ -124,6 +124,9 @@ def test_batches_hold_prompts_of_like_length_within_the_budget():
     assert sorted(row for batch in seen for row in batch) == list(range(6))
     for batch in seen:
         assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= 10
+    wide = []
+    in_batches([[0] * length for length in lengths], 10, wide.append, grown=4)
+    assert [len(batch) for batch in wide] == [1] * 6
     assert [max(lengths[row] for row in batch) for batch in seen] == sorted(
         max(lengths[row] for row in batch) for batch in seen
     )

@@ -96,7 +96,7 @@ class DecodingSettings(Config):
     matcher
         Encoder of the vectors that say which item is nearest.
     tokens_per_batch
-        Of prompts decoded together.
+        Of prompts decoded together, with what grows behind them: what memory a batch takes.
     """
 
     method: Literal["constrained", "sampled"] = "constrained"

@@ -211,23 +211,29 @@ def in_batches(
     tokens_per_batch: int,
     work: Callable[[list[int]], None],
     told: Callable[[float], None] | None = None,
+    *,
+    grown: int = 0,
 ) -> None:
     """Do a piece of work for prompts of like length together.
 
     Parameters
     ----------
     tokens_per_batch
-        Prompts are put together until their number times the longest would exceed it.
+        Prompts are put together until their number times the longest, with what grows behind it,
+        would exceed it.
     work
         Takes the places of a batch's prompts.
     told
         Takes the share done.
+    grown
+        Tokens that grow behind each prompt, roughly.
     """
-    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    lengths = [len(prompt) + grown for prompt in prompts]
+    order = sorted(range(len(prompts)), key=lengths.__getitem__)
     done = start = 0
     while start < len(order):
         end = start + 1
-        while end < len(order) and len(prompts[order[end]]) * (end + 1 - start) <= tokens_per_batch:
+        while end < len(order) and lengths[order[end]] * (end + 1 - start) <= tokens_per_batch:
             end += 1
         work(order[start:end])
         done += end - start

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from llmseq.models.prompt.trie import Trie
     from llmseq.types import BoolArray, ItemArray
 
+_TOKENS_A_TITLE = 10  # that a beam or a choice puts behind a prompt, roughly
+
 Listed = list[tuple[int, float]]
 """Items of one prompt, best first, and their scores, which never rise."""
 
@@ -90,6 +92,7 @@ class ListMaker:
         made: list[Listed] = [[] for _ in histories]
         written = Written()
         limit = self._config.decoding.tokens_per_batch
+        grown = _TOKENS_A_TITLE * max(self._config.decoding.n_beams, self._config.n_choices)
         work: Callable[[list[int]], None]
         if self._config.decoding.method == "sampled":
             n_each = self._config.decoding.n_beams if self._config.task == "genitem" else 1
@@ -99,7 +102,7 @@ class ListMaker:
                 for row, listed in zip(batch, lists, strict=True):
                     made[row] = listed
 
-            limit = max(limit // (4 * n_each), 1)
+            grown = n_each * self._config.max_title_tokens
         else:
 
             def work(batch: list[int]) -> None:
@@ -109,7 +112,7 @@ class ListMaker:
                 for row, listed in zip(batch, lists, strict=True):
                     made[row] = listed
 
-        in_batches(prompts, limit, work, told)
+        in_batches(prompts, limit, work, told, grown=grown)
         return made, written
 
     def rerank(
@@ -133,7 +136,9 @@ class ListMaker:
                 found = sorted(zip(values.tolist(), titles, strict=True), key=_best_first)
                 made[row] = self._items(found, _mask(items[row], answers.row.size))
 
-        in_batches(prompts, self._config.decoding.tokens_per_batch, work, told)
+        limit = self._config.decoding.tokens_per_batch
+        longest = max((len(some) for some in items), default=0)
+        in_batches(prompts, limit, work, told, grown=_TOKENS_A_TITLE * longest)
         return made
 
     def _constrained(self, prompts: list[list[int]], allowed: list[BoolArray]) -> list[Listed]:
