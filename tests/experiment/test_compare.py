@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from llmseq.experiment.progress import Update
 
-QUICK = [name for name in MODELS if MODELS[name].quick]
-Compare = Callable[..., Run] if TYPE_CHECKING else object
-
 
 class Heard:
     def __init__(self) -> None:
