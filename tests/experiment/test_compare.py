@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from llmseq.experiment.progress import Update
 
+Compare = Callable[..., Run] if TYPE_CHECKING else object
+
 
 class Heard:
     def __init__(self) -> None:
