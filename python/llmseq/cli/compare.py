@@ -21,9 +21,10 @@ _PATH = click.Path(path_type=Path)
     "--preset",
     default="quick",
     show_default=True,
-    help="quick, thorough (all models, three seeds, neural ones tuned too), strong or paper (the "
-    "neural models alone, with our settings or the published ones, three seeds), or a file ending "
-    "in .toml such as the spec.toml of an earlier run.",
+    help="quick, thorough (all models, three seeds, neural ones tuned too), strong (SASRec, "
+    "BERT4Rec, GRU4Rec and their LLM2 forms, three seeds), paper (models with the settings that "
+    "the study published, three seeds), or a file ending in .toml such as the spec.toml of an "
+    "earlier run.",
 )
 @click.option(
     "--k",
