@@ -48,7 +48,7 @@ def _nearest_shares_group(vectors: np.ndarray) -> float:
 
 
 def test_names():
-    assert ENCODERS.names() == ("minilm", "hf", "tfidf", "file")
+    assert ENCODERS.names() == ("minilm", "hf", "tfidf", "remote", "file")
     assert get_encoder("minilm").name == "minilm"
     assert get_encoder("hf:org/model:v1").name == "hf:org/model:v1"
     assert get_encoder("file:a.parquet").name == "file:a.parquet"
@@ -57,7 +57,10 @@ def test_names():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("minlm", 'unknown encoder "minlm"; did you mean "minilm".*minilm, hf, tfidf, file'),
+        (
+            "minlm",
+            r'unknown encoder "minlm"; did you mean "minilm".*minilm, hf, tfidf, remote, file',
+        ),
         ("", 'unknown encoder ""'),
         ("hf", r'"hf" does not say which: write hf:<model name or folder>'),
         ("file:", "does not say which: write file:<vectors.parquet"),

@@ -34,8 +34,8 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--encoder",
-    help='Text vectors: minilm, "hf:<model name or folder>", tfidf, "file:<vectors>", or none to '
-    "compare without text. [default: minilm]",
+    help='Text vectors: minilm, "hf:<model name or folder>", tfidf, "remote:<model name>", '
+    '"file:<vectors>", or none to compare without text. [default: minilm]',
 )
 @click.option("--ids", type=_PATH, help='One item id a line, for "file:" with .npy, .safetensors.')
 @click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')
