@@ -30,7 +30,7 @@ def test_published_settings_are_settings(name):
     [
         name
         for name in MODELS
-        if MODELS[name].family not in {"sequential", "hybrid"}
+        if MODELS[name].family not in {"sequential", "hybrid", "prompt"}
         and name not in {"popularity", "session-popularity"}  # nothing to choose
     ],
 )
