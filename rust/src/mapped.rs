@@ -39,7 +39,7 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(u32 => U32, u64 => U64, i64 => I64, f32 => F32, f64 => F64);
+plain!(u8 => U8, u32 => U32, u64 => U64, i64 => I64, f32 => F32, f64 => F64);
 
 /// A slice that somebody owns.
 #[derive(Debug)]
@@ -172,6 +172,8 @@ impl IndexFile {
 /// An array that is saved.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {
+    /// Quantised vectors.
+    U8(&'a [u8]),
     /// Indices.
     U32(&'a [u32]),
     /// Offsets.

@@ -66,6 +66,7 @@ pub fn part_arrays<'py>(
     let arrays = PyDict::new(py);
     for (name, part) in parts {
         match part {
+            Part::U8(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
             Part::U32(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
             Part::U64(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
             Part::I64(values) => arrays.set_item(name, flat(py, values.to_vec()))?,

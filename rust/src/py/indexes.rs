@@ -1,10 +1,14 @@
 //! The index of item vectors as a Python class.
 
+use std::path::PathBuf;
+
 use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use super::arrays::{ListArrays, RaggedArrays, list_arrays, matrix, slice};
-use super::run::{checked, run};
+use super::arrays::{ListArrays, RaggedArrays, list_arrays, matrix, part_arrays, slice};
+use super::run::{checked, run, run_here};
+use crate::parallel::Stop;
 use crate::sessions::Sessions;
 use crate::topk::{self, Allowed, Similarity};
 
@@ -24,6 +28,29 @@ impl ItemIndex {
         let similarity = checked(py, Similarity::parse(similarity))?;
         let vectors = matrix(py, &vectors, "vectors")?;
         run(py, n_threads, |_| topk::ItemIndex::new(vectors, similarity)).map(Self)
+    }
+
+    /// Map a saved index.
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let index = py.detach(|| topk::ItemIndex::open(&path));
+        checked(py, index).map(Self)
+    }
+
+    /// Format and version of a saved index.
+    #[staticmethod]
+    fn format() -> (&'static str, &'static str) {
+        (topk::FORMAT, topk::VERSION)
+    }
+
+    /// Copies of the arrays that are saved, by name.
+    fn arrays<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        part_arrays(py, self.0.parts())
+    }
+
+    #[getter]
+    fn similarity(&self) -> &'static str {
+        self.0.similarity().name()
     }
 
     #[getter]
@@ -68,9 +95,12 @@ impl ItemIndex {
             exclude,
             candidates,
         };
-        let lists = run(py, n_threads, |stop| {
-            self.0.search(queries, k, allowed, stop)
-        })?;
+        let search = |stop: &Stop| self.0.search(queries, k, allowed, stop);
+        let lists = if self.0.is_short(n_queries) {
+            run_here(py, search)
+        } else {
+            run(py, n_threads, search)
+        }?;
         list_arrays(py, lists, n_queries)
     }
 }

@@ -48,6 +48,15 @@ pub fn run<T: Send>(
         .map_err(|error| to_python(py, &error))
 }
 
+/// Run short work in the calling thread without the GIL: handing it over would take longer.
+pub fn run_here<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&Stop) -> Result<T> + Send,
+) -> PyResult<T> {
+    let outcome = py.detach(|| work(&Stop::default()));
+    checked(py, outcome)
+}
+
 /// The Python exception of an error.
 pub fn to_python(py: Python<'_>, error: &CoreError) -> PyErr {
     static SHAPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();

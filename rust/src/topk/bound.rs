@@ -1,160 +1,127 @@
-//! How far a scanned score may lie from the canonical one, in the worst case.
+//! How far a score may lie above what the 8-bit scan says of it, in the worst case.
 //!
-//! Write u = 2⁻²⁴ (float32) and γ(n) = n u / (1 − n u); products and sums of the scan round once each.
+//! Write u = 2⁻²⁴, γ = d u / (1 − d u), q for a query and e for an item, both after a multiplication by a
+//! power of two that brings the largest length to at most 1 (which rounds nothing but values that it makes
+//! subnormal; `TINY` pays for these and for all other underflow).
 //!
-//! **Dot.** Let s = Σ qⱼ eⱼ without rounding and A = Σ |qⱼ eⱼ| ≤ ‖q‖ ‖e‖ (Cauchy–Schwarz).
-//! * The scan adds d rounded products one after the other: |scan − s| ≤ γ(d) A + d t, where t bounds what
-//!   a product below the normal numbers loses (2⁻¹⁴⁹; 2⁻¹²⁶ where a thread flushes such numbers to 0).
-//! * The float64 sum differs from s by less than d 2⁻⁵³ (1 + d 2⁻⁵³) A; its rounding to float32 adds at
-//!   most u A (1 + 2⁻²⁴) + t.
-//! * As γ(d) + u ≤ γ(d + 1), |scan − canonical| ≤ γ(d + 2) A + (d + 1) t for d < 2²⁰.
+//! **Centring.** z = fl(e − μ) with the float32 vector μ, so |(e − μ − z)ⱼ| ≤ u |zⱼ| and
+//! q·e = q·μ + q·z + O, |O| ≤ u ‖q‖ ‖z‖ (Cauchy–Schwarz, as below).
 //!
-//! **Euclidean.** All terms of D = Σ (qⱼ − eⱼ)² are positive, so the errors are relative: a term rounds
-//! twice before the sums do, |scan − D| ≤ γ(d + 2) D + d t. The canonical score g(D) = 1 / (1 + √D) falls
-//! with D; it is computed in float64 and rounded once, a relative error below 2⁻²³. A bound on D thus
-//! becomes one on the score, and a bound on the score one on D.
+//! **Projection.** The columns of P (d × w) are nearly orthonormal: ‖PᵀP − I‖ ≤ δ, computed in float64 when
+//! the index is made. p = fl(Pᵀq) and a = fl(Pᵀz) are sums of d rounded products in any order, hence
+//! ‖p − Pᵀq‖ ≤ η ‖q‖ with η = γ ‖P‖_F, and ‖a − Pᵀz‖ ≤ η ‖z‖. With t = q − P p and r = z − P a
 //!
-//! The code takes γ(d + 4): the two steps more outweigh the float64 roundings in the norms and in these
-//! formulas. Where the scan might overflow, or d ≥ 2²⁰, the bound is infinite: every item survives and
-//! the canonical score alone decides.
+//! * q·z = (t + P p)·(r + P a) = t·r + t·P a + P p·r + P p·P a;
+//! * t·P a = (Pᵀq − PᵀP p)·a, so |t·P a| ≤ (η ‖q‖ + δ ‖p‖) ‖a‖, and likewise |P p·r| ≤ (η ‖z‖ + δ ‖a‖) ‖p‖;
+//! * |P p·P a − p·a| ≤ δ ‖p‖ ‖a‖;
+//! * so q·z ≤ p·a + ‖t‖ ‖r‖ + η (‖q‖ ‖a‖ + ‖z‖ ‖p‖) + 3 δ ‖p‖ ‖a‖, where
+//! * ‖t‖² = ‖q‖² − 2 p·Pᵀq + p·PᵀP p ≤ ‖q‖² − ‖p‖² + 2 η ‖q‖ ‖p‖ + δ ‖p‖², and the same for r.
+//!
+//! Without a projection p = q, a = z, t = r = 0, η = δ = 0.
+//!
+//! **Eight bits.** p̂ and â are integers times a step; their dot is exact in integers. p·a = p̂·â +
+//! (p − p̂)·a + p̂·(a − â) ≤ p̂·â + ‖p − p̂‖ ‖a‖ + ‖p̂‖ ‖a − â‖. The same holds for q and z in all dimensions,
+//! which is the second, closer look at what the first leaves.
+//!
+//! **What is needed.** c, the canonical score, is a float64 sum of d exact products (|c₆₄ − q·e| ≤ ε ‖q‖ ‖e‖,
+//! ε = d 2⁻⁵² outweighs its second order) rounded once: c ≥ T only if c₆₄ ≥ T − u |T| − 2⁻¹⁵⁰, or c₆₄ ≥ f32::MAX where
+//! T is infinite. So q·z must reach that less q·μ and the errors above.
+//!
+//! **Euclidean.** With y = fl(q − μ), ‖q − e‖ differs from ‖y − z‖ by at most u (‖y‖ + ‖z‖). c = 1 / (1 + √D), computed
+//! in float64 (relative error ≤ d 2⁻⁵¹) and rounded once, reaches T only if √D is at most
+//! R = 1 / (T (1 − 4 u)) − 1, so only if ‖y − z‖² = ‖y‖² + ‖z‖² − 2 y·z ≤ (R (1 + d 2⁻⁵⁰) + u (‖y‖ + ‖z‖))²: a bound on y·z, with
+//! a loss ‖z‖² / 2 of each item.
+//!
+//! Lengths are float64 sums, multiplied by `UP`, which outweighs their own rounding for d < 2²⁰, and are
+//! rounded upwards to float32. The sum of a bound's terms, none above 8 (8 ‖y‖ where a far query makes ‖y‖ > 1), is
+//! made in float32: its fewer than 16 roundings are below `SUM`.
 
-use std::cmp::Ordering;
-
-use super::canonical::from_squared_distance;
+use super::canonical::Similarity;
 
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
-const LARGEST_DIM: usize = 1 << 20;
+/// More than d 2⁻⁵² for all widths that are scanned.
+pub const UP: f64 = 1.0 + 1e-9;
+/// Roundings of the float32 sums of a bound.
+const SUM: f64 = 16.0 * 8.0 * UNIT;
+/// More than all underflow together, for lengths of about 1.
+const TINY: f64 = 1e-30;
 
-/// Bounds for vectors of one width and one kind of similarity.
+/// Rounded upwards.
+pub fn above(value: f64) -> f32 {
+    ((value * UP + TINY) as f32).next_up()
+}
+
+/// Errors of a projection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Projection {
+    /// η
+    pub rounding: f64,
+    /// δ
+    pub skew: f64,
+}
+
+impl Projection {
+    /// ‖t‖ or ‖r‖ at most, from the lengths of a vector and of its projection.
+    pub fn rest(self, whole: f64, part: f64) -> f64 {
+        let errors = 2.0 * self.rounding * whole * part + self.skew * part * part;
+        // The difference of squares rounds like its larger term.
+        let squared = whole * whole * UP - part * part / UP + errors;
+        squared.max(0.0).sqrt()
+    }
+
+    /// Factor of ‖a‖ and, by the longest z, what is left of the projection's errors.
+    pub fn errors(self, query: f64, part: f64, longest: f64) -> (f64, f64) {
+        (
+            self.rounding * query + 3.0 * self.skew * part,
+            self.rounding * longest * part,
+        )
+    }
+}
+
+/// One query's lengths, as the rule for what is needed reads them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked {
+    /// ‖q‖, or ‖y‖ for euclidean.
+    pub length: f64,
+    /// q·μ; 0 for euclidean.
+    pub on_centre: f64,
+    /// A product of scaled vectors times this is the product of the vectors as they came.
+    pub unit: f64,
+}
+
+/// What holds for a whole catalogue.
 #[derive(Debug, Clone, Copy)]
-pub struct Bound {
-    /// γ(d + 4).
-    relative: f64,
-    /// (2 d + 2) t.
-    absolute: f64,
-    euclidean: bool,
+pub struct Needs {
+    pub similarity: Similarity,
+    /// Width of an item.
+    pub dim: usize,
+    /// Longest z.
+    pub longest: f64,
 }
 
-impl Bound {
-    /// For vectors of width `dim`.
-    pub fn new(dim: usize, euclidean: bool) -> Self {
-        let steps = (dim + 4) as f64 * UNIT;
-        let absolute = (2 * dim + 2) as f64 * f64::from(f32::MIN_POSITIVE);
-        Self {
-            relative: if dim < LARGEST_DIM {
-                steps / (1.0 - steps)
-            } else {
-                f64::INFINITY
-            },
-            absolute,
-            euclidean,
+impl Needs {
+    /// What q·z (less half of ‖z‖² for euclidean) must reach for a canonical score of at least `floor`.
+    pub fn of(self, asked: Asked, floor: f32) -> f64 {
+        let Asked { length, unit, .. } = asked;
+        if floor == f32::NEG_INFINITY {
+            return f64::NEG_INFINITY;
         }
-    }
-
-    /// The canonical score is not below this; `norms` are those of the query and of the longest item.
-    pub fn lower(&self, scan: f32, norms: (f64, f64)) -> f64 {
-        let scan = f64::from(scan);
-        if !self.is_safe(norms) {
-            f64::NEG_INFINITY
-        } else if self.euclidean {
-            let largest = (self.absolute - scan) / (1.0 - self.relative);
-            from_squared_distance(largest) * (1.0 - 4.0 * UNIT)
-        } else {
-            scan - self.error(norms)
-        }
-    }
-
-    /// Only a scanned score of at least this can belong to a canonical score of at least `floor`.
-    pub fn cutoff(&self, floor: f64, norms: (f64, f64)) -> f32 {
-        if floor == f64::NEG_INFINITY || !self.is_safe(norms) {
-            f32::NEG_INFINITY
-        } else if self.euclidean {
-            let distance = 1.0 / (floor * (1.0 - 4.0 * UNIT)) - 1.0;
-            let largest = distance * distance * (1.0 + 2.0 * self.relative) + self.absolute;
-            (-largest as f32).next_down()
-        } else {
-            ((floor - self.error(norms)) as f32).next_down()
-        }
-    }
-
-    fn error(&self, norms: (f64, f64)) -> f64 {
-        self.relative * norms.0 * norms.1 + self.absolute
-    }
-
-    /// Whether no partial sum of the scan can leave the range of float32, with a factor to spare.
-    fn is_safe(&self, (query, item): (f64, f64)) -> bool {
-        let largest = if self.euclidean {
-            (query + item) * (query + item)
-        } else {
-            query * item
-        };
-        self.relative.is_finite() && largest < f64::from(f32::MAX) / 4.0
-    }
-}
-
-/// Whether a scanned score may belong to the floor; also true for NaN, which only a scan that
-/// overflows gives, and there the cutoff is −inf.
-pub fn reaches(scan: f32, cutoff: f32) -> bool {
-    !matches!(scan.partial_cmp(&cutoff), Some(Ordering::Less))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::lists::Scored;
-    use crate::matrix::Matrix;
-    use crate::topk::canonical::{Similarity, norm};
-    use crate::topk::panels::{Panels, Tile};
-
-    #[test]
-    fn nothing_is_cut_where_the_scan_may_overflow() {
-        let bound = Bound::new(8, false);
-        assert_eq!(bound.lower(1.0, (1e30, 1e30)), f64::NEG_INFINITY);
-        assert_eq!(bound.cutoff(1.0, (1e30, 1e30)), f32::NEG_INFINITY);
-        let wide = Bound::new(LARGEST_DIM, false);
-        assert_eq!(wide.cutoff(1.0, (1.0, 1.0)), f32::NEG_INFINITY);
-    }
-
-    /// A row of one size: random values, or the same one again and again, whose errors add up.
-    fn row(dim: usize) -> impl Strategy<Value = Vec<f32>> {
-        let scale = prop::sample::select(vec![1e-23, 1e-10, 1e-4, 1.0, 1e3, 1e19, 1e38]);
-        let values = prop_oneof![
-            prop::collection::vec(-1.0_f32..1.0, dim),
-            (0.1_f32..1.0).prop_map(move |value| vec![value; dim]),
-        ];
-        (values, scale).prop_map(|(mut values, scale)| {
-            for value in &mut values {
-                *value *= scale;
+        let sums = self.dim as f64 * f64::EPSILON;
+        let needed = if self.similarity == Similarity::Euclidean {
+            // Scores that are nearly subnormal, and queries so far away that float32 sums could overflow.
+            if floor < 1e-30 || length > 1e15 {
+                return f64::NEG_INFINITY;
             }
-            values
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
-
-        #[test]
-        fn the_canonical_score_lies_within(
-            (query, item) in (1_usize..300).prop_flat_map(|dim| (row(dim), row(dim))),
-            nearby in any::<bool>(),
-            similarity in prop::sample::select(vec![Similarity::Dot, Similarity::Euclidean]),
-        ) {
-            let dim = query.len();
-            let shifted: Vec<f32> = query.iter().zip(&item).map(|(q, e)| q + e * 1e-6).collect();
-            let item = if nearby { shifted } else { item };
-            prop_assume!(item.iter().all(|value| value.is_finite()));
-            let euclidean = similarity == Similarity::Euclidean;
-            let panels = Panels::new(Matrix::new(&item, 1, dim, "item").unwrap());
-            let tile = Tile::new(Matrix::new(&query, 1, dim, "query").unwrap(), 0);
-            let scan = panels.scores(0, &tile, euclidean)[0][0];
-            let canonical = f64::from(Scored::new(0, similarity.score(&query, &item)).score);
-            let (bound, norms) = (Bound::new(dim, euclidean), (norm(&query), panels.norm(0)));
-            prop_assert!(bound.lower(scan, norms) <= canonical);
-            // An item whose own canonical score is the floor must survive.
-            let cutoff = bound.cutoff(canonical, norms);
-            prop_assert!(reaches(scan, cutoff), "scan {scan}, cutoff {cutoff}, canonical {canonical}");
-        }
+            let radius = 1.0 / (f64::from(floor) * (1.0 - 4.0 * UNIT)) - 1.0;
+            let shift = UNIT * (length + self.longest) * UP;
+            let radius = radius * (1.0 + 4.0 * sums) / unit.sqrt() + shift;
+            (length * length / UP - radius * radius * UP) / 2.0
+        } else {
+            let floor = f64::from(floor).min(f64::from(f32::MAX));
+            let floor = floor - floor.abs() * UNIT - 2.0_f64.powi(-150);
+            // ‖e‖ and ‖μ‖ are at most 1.
+            floor / unit - asked.on_centre - length * (2.0 * sums + UNIT * self.longest) * UP
+        };
+        needed - SUM * length.max(1.0) - TINY
     }
 }

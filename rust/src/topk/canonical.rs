@@ -1,5 +1,6 @@
 //! The one score that lists are ranked by. Every path ends here.
 
+use super::kernels::{BATCH, Kernels};
 use crate::error::{CoreError, Result};
 
 /// How a query and an item compare.
@@ -30,6 +31,11 @@ impl Similarity {
         }
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
     /// Canonical score before it is rounded to float32: float64 sums in index order.
     pub fn score(self, query: &[f32], item: &[f32]) -> f64 {
         match self {
@@ -37,6 +43,30 @@ impl Similarity {
             Self::Euclidean => from_squared_distance(squared_distance(query, item)),
         }
     }
+}
+
+/// Canonical scores of one query and up to [`BATCH`] rows, side by side; other places hold anything.
+pub fn scores_of(
+    similarity: Similarity,
+    kernels: Kernels,
+    rows: &[&[f32]],
+    query: &[f64],
+) -> [f64; BATCH] {
+    match similarity {
+        Similarity::Dot | Similarity::Cosine => kernels.dots(rows, query),
+        Similarity::Euclidean => squared_distances(rows, query).map(from_squared_distance),
+    }
+}
+
+fn squared_distances(rows: &[&[f32]], query: &[f64]) -> [f64; BATCH] {
+    let mut sums = [0.0; BATCH];
+    for (column, &query) in query.iter().enumerate() {
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            let difference = query - f64::from(row[column]);
+            *sum += difference * difference;
+        }
+    }
+    sums
 }
 
 fn dot(left: &[f32], right: &[f32]) -> f64 {

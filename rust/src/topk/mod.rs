@@ -1,43 +1,78 @@
 //! Exact top-k over dense vectors.
 //!
-//! A float32 scan of all items leaves those that a proven bound (`bound`) cannot rule out, a few more than
-//! k; the canonical score (`canonical`) of these alone decides the list.
+//! A scan of 8-bit copies of the items (`store`, `kernels`) with a proven bound (`bound`) leaves a few more items
+//! than are asked for; the canonical score (`canonical`) of these alone decides the list. The scan keeps one
+//! number for each query and panel of 16 items, never the scores.
 
+mod axes;
 mod bound;
 mod canonical;
-mod panels;
-mod survivors;
+mod find;
+mod kernels;
+mod quantise;
+mod query;
+mod saving;
+mod seed;
+mod space;
+mod store;
 
-use std::ops::Range;
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
 pub use canonical::Similarity;
+pub use saving::{FORMAT, VERSION};
 
 use crate::error::{CoreError, Result};
-use crate::lists::{Lists, Scored, keep_best, write_row};
+use crate::lists::{Lists, write_row};
+use crate::mapped::Array;
 use crate::matrix::Matrix;
 use crate::parallel::Stop;
 use crate::sessions::{Sessions, check_mask};
-use bound::Bound;
-use panels::{LANES, Panels, TILE, Tile};
-use survivors::Survivors;
+use crate::shelf::Shelf;
+use bound::Needs;
+use find::{Ask, Finder, Scratch};
+use kernels::{Kernels, LANES};
+use query::Group;
+use saving::Numbers;
+use space::{Space, length};
+use store::{PADDING, Store};
 
-/// Item values that are scanned for many queries before the next ones are loaded.
-const BLOCK_BYTES: usize = 256 * 1024;
-const LARGEST_GROUP: usize = 32;
+/// Queries that read a panel while it is in the cache.
+const LARGEST_GROUP: usize = 96;
+/// Maxima that a group may have: what still fits into a shared cache.
+const MOST_MAXIMA: usize = 1 << 21;
+/// Panels from which on a few queries are worth being shared among threads.
+const MANY_PANELS: usize = 4096;
+/// Byte products that are done before another thread would have started.
+const SHORT: usize = 1 << 23;
+/// Sums of wider rows might leave 32 bits.
+const WIDEST: usize = 1 << 16;
 
 /// Item vectors ready to be searched.
 #[derive(Debug)]
 pub struct ItemIndex {
     /// Original rows (of unit length for cosine): the canonical score reads them.
-    rows: Vec<f32>,
-    /// The same rows as the scan reads them.
-    panels: Panels,
-    bound: Bound,
-    n_items: usize,
-    dim: usize,
+    rows: Array<f32>,
     similarity: Similarity,
+    space: Space,
+    store: Store,
+    needs: Needs,
+    n_items: usize,
+    numbers: Numbers,
+    /// Place of each item in the scan, made for the first search that excludes items.
+    places: OnceLock<Vec<u32>>,
+    shelf: Shelf<Worker>,
+}
+
+/// Buffers of one worker.
+#[derive(Debug, Default)]
+struct Worker {
+    group: Group,
+    maxima: Vec<i32>,
+    excluded: Vec<u32>,
+    scratch: Scratch,
 }
 
 /// Which items a search may list.
@@ -53,30 +88,76 @@ impl ItemIndex {
     /// Copy the rows; cosine brings them to unit length.
     ///
     /// # Errors
-    /// `Data` if there is no item or more than an int32 can number.
+    /// `Data` if there is no item or more than an int32 can number, `Config` for rows of more than 65,536
+    /// values.
     pub fn new(vectors: Matrix<'_>, similarity: Similarity) -> Result<Self> {
-        if vectors.n_rows() == 0 {
+        let (n_items, dim) = (vectors.n_rows(), vectors.n_cols());
+        if n_items == 0 {
             return Err(CoreError::Data(
                 "an index needs at least one item vector, got none".into(),
             ));
         }
-        if i32::try_from(vectors.n_rows()).is_err() {
+        if i32::try_from(n_items).is_err() {
             return Err(CoreError::Data(format!(
-                "an index numbers items in int32, got {} items",
-                vectors.n_rows()
+                "an index numbers items in int32, got {n_items} items"
             )));
         }
-        let (n_items, dim) = (vectors.n_rows(), vectors.n_cols());
-        let rows = prepared_rows(vectors, similarity);
-        let panels = Panels::new(Matrix::new(&rows, n_items, dim, "vectors")?);
-        Ok(Self {
-            rows,
-            panels,
-            bound: Bound::new(dim, similarity == Similarity::Euclidean),
-            n_items,
-            dim,
+        if dim > WIDEST {
+            return Err(CoreError::Config(format!(
+                "an index takes vectors of at most {WIDEST} values, got {dim}; reduce them first"
+            )));
+        }
+        let rows = prepared_rows(vectors, similarity).into_owned();
+        let row = |item: usize| &rows[item * dim..(item + 1) * dim];
+        let longest = (0..n_items).into_par_iter().map(|item| length(row(item)));
+        let longest = longest.reduce(|| 0.0, f64::max);
+        let mut space = Space {
+            centre: vec![0.0; dim],
+            exponent: Space::exponent_of(longest),
+            axes: None,
+        };
+        space.centre = space.mean(&rows);
+        let mut sampled = vec![0.0; axes::sample(n_items).count() * dim];
+        for (item, out) in axes::sample(n_items).zip(sampled.chunks_exact_mut(dim)) {
+            space.centred(row(item), space.exponent, out);
+        }
+        space.axes = axes::choose(&sampled, dim, n_items);
+        let order = space.order(&rows);
+        let store = Store::new(&rows, &space, order, similarity == Similarity::Euclidean);
+        let longest = space.longest(&rows);
+        Ok(Self::assemble(
+            rows.into(),
             similarity,
-        })
+            space,
+            store,
+            longest,
+        ))
+    }
+
+    fn assemble(
+        rows: Array<f32>,
+        similarity: Similarity,
+        space: Space,
+        store: Store,
+        longest: f64,
+    ) -> Self {
+        let n_items = store.order.len();
+        let dim = space.centre.len();
+        Self {
+            needs: Needs {
+                similarity,
+                dim,
+                longest,
+            },
+            numbers: Numbers::new(n_items, similarity, &space, longest),
+            rows,
+            similarity,
+            space,
+            store,
+            n_items,
+            places: OnceLock::new(),
+            shelf: Shelf::default(),
+        }
     }
 
     /// Number of items.
@@ -86,13 +167,25 @@ impl ItemIndex {
 
     /// Width of a vector.
     pub fn dim(&self) -> usize {
-        self.dim
+        self.needs.dim
+    }
+
+    /// How items and queries compare.
+    pub fn similarity(&self) -> Similarity {
+        self.similarity
+    }
+
+    /// Whether a search of so many queries is over before other threads would have started; it then runs
+    /// in the calling thread.
+    pub fn is_short(&self, n_queries: usize) -> bool {
+        n_queries.saturating_mul(self.n_items * self.store.width) <= SHORT
     }
 
     /// The best `k` items of each query by canonical score, ties to the lower index.
     ///
     /// # Errors
-    /// `Config` for `k` = 0, `Shape` for queries, exclusions or a mask of another size, `Stopped`.
+    /// `Config` for `k` = 0 or a CPU path that this machine lacks, `Shape` for queries, exclusions or a mask
+    /// of another size, `Stopped`.
     pub fn search(
         &self,
         queries: Matrix<'_>,
@@ -100,109 +193,187 @@ impl ItemIndex {
         allowed: Allowed<'_>,
         stop: &Stop,
     ) -> Result<Lists> {
-        if queries.n_cols() != self.dim {
+        let (n_queries, dim) = (queries.n_rows(), self.dim());
+        if queries.n_cols() != dim {
             return Err(CoreError::Shape(format!(
-                "queries must have {} columns like the item vectors, got {}",
-                self.dim,
+                "queries must have {dim} columns like the item vectors, got {}",
                 queries.n_cols()
             )));
         }
         if let Some(exclude) = allowed.exclude {
-            exclude.expect_rows(queries.n_rows(), "exclude", "queries")?;
+            exclude.expect_rows(n_queries, "exclude", "queries")?;
         }
         check_mask(allowed.candidates, self.n_items)?;
+        let mut lists = Lists::empty(n_queries, k)?;
+        let lanes = self.lanes(allowed.candidates);
+        let plan = self.plan(n_queries);
+        let finder = Finder {
+            kernels: Kernels::chosen()?,
+            store: &self.store,
+            rows: &self.rows,
+            needs: self.needs,
+            lanes: &lanes,
+            chunk: plan.chunk,
+            k,
+            shared: plan.shared,
+        };
         let prepared = prepared_rows(queries, self.similarity);
-        let queries = Matrix::new(&prepared, queries.n_rows(), self.dim, "queries")?;
-        let mut lists = Lists::empty(queries.n_rows(), k)?;
-        let group = group_size(queries.n_rows());
-        lists
+        let groups = lists
             .items
-            .par_chunks_mut(group * k)
-            .zip(lists.scores.par_chunks_mut(group * k))
-            .enumerate()
-            .try_for_each_init(Vec::new, |survivors, (number, (items, scores))| {
-                let rows = number * group..queries.n_rows().min((number + 1) * group);
-                self.scan(queries, rows.clone(), k, allowed, survivors, stop)?;
-                let places = items.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k));
-                for ((row, survivors), (items, scores)) in rows.zip(survivors).zip(places) {
-                    stop.check()?;
-                    let scored = survivors.items().map(|item| {
-                        let score = self
-                            .similarity
-                            .score(queries.row(row), self.row(item as usize));
-                        Scored::new(item, score)
-                    });
-                    let mut best: Vec<Scored> = scored.collect();
-                    keep_best(&mut best, k);
-                    write_row(&best, items, scores);
-                }
+            .chunks_mut(plan.group * k)
+            .zip(lists.scores.chunks_mut(plan.group * k))
+            .zip(prepared.chunks(plan.group * dim))
+            .enumerate();
+        let work =
+            |(number, ((items, scores), queries)): (usize, ((&mut [i32], &mut [f32]), &[f32]))| {
+                stop.check()?;
+                let first = number * plan.group;
+                let mut worker = self.shelf.lend(Worker::default);
+                worker.work(|worker| {
+                    let places = items.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k));
+                    self.search_group(finder, queries, first, allowed.exclude, worker, places);
+                });
                 Ok(())
-            })?;
+            };
+        if plan.spread {
+            let groups: Vec<_> = groups.collect();
+            groups.into_par_iter().try_for_each(work)?;
+        } else {
+            for group in groups {
+                work(group)?;
+            }
+        }
         Ok(lists)
     }
 
-    /// Scan all items for some queries; block by block, so that a block stays in the cache.
-    fn scan(
+    /// Search some queries, of which the first is number `first`.
+    fn search_group<'a>(
         &self,
-        queries: Matrix<'_>,
-        rows: Range<usize>,
-        k: usize,
-        allowed: Allowed<'_>,
-        survivors: &mut Vec<Survivors>,
-        stop: &Stop,
-    ) -> Result<()> {
-        survivors.resize_with(rows.len(), Survivors::default);
-        for (survivors, row) in survivors.iter_mut().zip(rows.clone()) {
-            let excluded = allowed.exclude.map_or(&[][..], |exclude| exclude.row(row));
-            survivors.start(k, canonical::norm(queries.row(row)), excluded);
+        finder: Finder<'_>,
+        queries: &[f32],
+        first: usize,
+        exclude: Option<Sessions<'_>>,
+        worker: &mut Worker,
+        lists: impl Iterator<Item = (&'a mut [i32], &'a mut [f32])>,
+    ) {
+        let Worker {
+            group,
+            maxima,
+            excluded,
+            scratch,
+        } = worker;
+        let limit = finder.kernels.query_limit();
+        group.prepare(
+            queries,
+            &self.space,
+            self.similarity,
+            self.needs.longest,
+            limit,
+        );
+        let n_panels = finder.lanes.len();
+        let n_queries = group.known.len();
+        maxima.resize(n_panels * n_queries, 0);
+        let scan = |(chunk, out): (usize, &mut [i32])| {
+            let panels = chunk * finder.chunk..n_panels.min((chunk + 1) * finder.chunk);
+            let panels = self.store.panels(finder.lanes, panels);
+            finder.kernels.maxima(panels, group.scan(), out);
+        };
+        let size = finder.chunk * n_queries;
+        if finder.shared {
+            maxima.par_chunks_mut(size).enumerate().for_each(scan);
+        } else {
+            maxima.chunks_mut(size).enumerate().for_each(scan);
         }
-        let tiles: Vec<Tile> = rows
-            .step_by(TILE)
-            .map(|first| Tile::new(queries, first))
-            .collect();
-        let block = (BLOCK_BYTES / (self.dim * LANES * size_of::<f32>())).max(1);
-        let is_allowed =
-            |item: usize| item < self.n_items && allowed.candidates.is_none_or(|mask| mask[item]);
-        for first in (0..self.panels.len()).step_by(block) {
-            stop.check()?;
-            for (tile, survivors) in tiles.iter().zip(survivors.chunks_mut(TILE)) {
-                for panel in first..self.panels.len().min(first + block) {
-                    let scores = self.panels.scores(panel, tile, self.euclidean());
-                    for (survivors, scores) in survivors.iter_mut().zip(&scores) {
-                        survivors.add(scores, panel, &self.panels, &self.bound, is_allowed, k);
-                    }
-                }
+        let rows = queries.chunks_exact(self.dim()).enumerate();
+        for ((number, query), (items, scores)) in rows.zip(lists) {
+            excluded.clear();
+            if let Some(exclude) = exclude {
+                let places = self.places();
+                let items = exclude.row(first + number).iter();
+                excluded.extend(items.map(|&item| places[item as usize]));
+                excluded.sort_unstable();
             }
+            let ask = Ask {
+                group,
+                number,
+                query,
+                excluded,
+            };
+            finder.find(ask, maxima, scratch);
+            write_row(&scratch.best, items, scores);
         }
-        for survivors in survivors {
-            survivors.tighten(&self.panels, &self.bound, k);
-        }
-        Ok(())
     }
 
-    fn row(&self, item: usize) -> &[f32] {
-        &self.rows[item * self.dim..(item + 1) * self.dim]
+    fn places(&self) -> &[u32] {
+        self.places.get_or_init(|| {
+            let mut places = vec![0; self.n_items];
+            for (place, &item) in self.store.order.iter().enumerate() {
+                places[item as usize] = place as u32;
+            }
+            places
+        })
     }
 
-    fn euclidean(&self) -> bool {
-        self.similarity == Similarity::Euclidean
+    /// Lanes of each panel that may be listed.
+    fn lanes(&self, candidates: Option<&[bool]>) -> Vec<u16> {
+        let mut lanes = vec![0_u16; Store::n_panels(self.n_items)];
+        for (lanes, items) in lanes.iter_mut().zip(self.store.order.chunks(LANES)) {
+            *lanes = match candidates {
+                None => u16::MAX >> (LANES - items.len()),
+                Some(mask) => items.iter().enumerate().fold(0, |lanes, (lane, &item)| {
+                    lanes | u16::from(mask[item as usize]) << lane
+                }),
+            };
+        }
+        lanes
+    }
+
+    fn plan(&self, n_queries: usize) -> Plan {
+        let n_panels = Store::n_panels(self.n_items);
+        let alone = self.is_short(n_queries);
+        let n_threads = if alone {
+            1
+        } else {
+            rayon::current_num_threads()
+        };
+        let shared = n_threads > 1 && n_queries < 2 * n_threads && n_panels >= MANY_PANELS;
+        let fair = n_queries.div_ceil(if shared { 1 } else { n_threads });
+        let most = (MOST_MAXIMA / n_panels).clamp(1, LARGEST_GROUP);
+        let n_groups = fair.div_ceil(most).max(1);
+        let chunk = n_panels.div_ceil(4 * n_threads).next_multiple_of(PADDING);
+        Plan {
+            group: fair.div_ceil(n_groups).max(1),
+            chunk: if shared { chunk } else { n_panels },
+            shared,
+            spread: n_threads > 1 && !shared,
+        }
     }
 }
 
-/// Queries that share a pass over the items: many reuse a block, few leave no thread idle.
-fn group_size(n_queries: usize) -> usize {
-    let fair = n_queries.div_ceil(4 * rayon::current_num_threads());
-    fair.next_multiple_of(TILE).clamp(TILE, LARGEST_GROUP)
+/// How a search is cut into pieces.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    /// Queries of a group.
+    group: usize,
+    /// Panels of a chunk.
+    chunk: usize,
+    /// Threads share the chunks of a group.
+    shared: bool,
+    /// Threads take different groups.
+    spread: bool,
 }
 
-fn prepared_rows(vectors: Matrix<'_>, similarity: Similarity) -> Vec<f32> {
-    let mut rows: Vec<f32> = (0..vectors.n_rows())
-        .flat_map(|row| vectors.row(row))
-        .copied()
-        .collect();
-    if similarity == Similarity::Cosine {
-        rows.par_chunks_exact_mut(vectors.n_cols())
-            .for_each(canonical::to_unit_length);
+/// Rows of unit length for cosine, else as they are.
+fn prepared_rows<'a>(vectors: Matrix<'a>, similarity: Similarity) -> Cow<'a, [f32]> {
+    if similarity != Similarity::Cosine {
+        return Cow::Borrowed(vectors.data());
     }
-    rows
+    let mut rows = vectors.data().to_vec();
+    let (dim, work) = (vectors.n_cols(), canonical::to_unit_length);
+    if rows.len() < SHORT / 8 {
+        rows.chunks_exact_mut(dim).for_each(work);
+    } else {
+        rows.par_chunks_exact_mut(dim).for_each(work);
+    }
+    Cow::Owned(rows)
 }

@@ -1,0 +1,231 @@
+//! 256-bit paths: plain AVX2 and AVX-VNNI are one code with another step.
+
+/// The path whose registers take one `$step` from bytes to sums.
+macro_rules! path {
+    ($name:ident, $features:literal, $queries:literal, $step:expr) => {
+        pub mod $name {
+            use std::arch::x86_64::*;
+
+            use super::super::sweep::{self, Maxima};
+            use super::super::{BATCH, LANES, Panels, Queries, TILE};
+
+            /// Queries of a tile: with two sums each, all stay in the 16 registers.
+            const QUERIES: usize = $queries;
+
+            #[target_feature(enable = $features)]
+            pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
+                let size = LANES * panels.width;
+                let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
+                for (number, &lanes) in panels.lanes.iter().enumerate() {
+                    for first in (0..n_queries).step_by(QUERIES) {
+                        // SAFETY: panel `number` has `size` bytes; the rows of a tile exist in all three, and
+                        // a row of `out` has `n_panels` places.
+                        unsafe {
+                            let panel = panels.bytes.as_ptr().add(number * size);
+                            let values = queries.values.as_ptr().add(first * panels.width);
+                            let starts = queries.starts.as_ptr().add(first);
+                            let out = out.as_mut_ptr().add(first * n_panels + number);
+                            let tile = (panel, panels.width, lanes);
+                            match n_queries - first {
+                                1 => tile_maxima::<1>(tile, values, starts, out, n_panels),
+                                2 => tile_maxima::<2>(tile, values, starts, out, n_panels),
+                                3 => tile_maxima::<3>(tile, values, starts, out, n_panels),
+                                _ if QUERIES == 4 => {
+                                    tile_maxima::<4>(tile, values, starts, out, n_panels);
+                                }
+                                4 => tile_maxima::<4>(tile, values, starts, out, n_panels),
+                                5 => tile_maxima::<5>(tile, values, starts, out, n_panels),
+                                _ => tile_maxima::<6>(tile, values, starts, out, n_panels),
+                            }
+                        }
+                    }
+                }
+            }
+
+            /// # Safety
+            /// The panel holds `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers,
+            /// `out` a place every `stride`.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn tile_maxima<const M: usize>(
+                (panel, width, lanes): (*const u8, usize, u16),
+                values: *const i8,
+                starts: *const i32,
+                out: *mut i32,
+                stride: usize,
+            ) {
+                // SAFETY: as promised by the caller.
+                unsafe {
+                    let sums = dots_of_one::<M>(panel, values, starts, width);
+                    for (row, &[mut low, mut high]) in sums.iter().enumerate() {
+                        if lanes != u16::MAX {
+                            low = listable(low, lanes);
+                            high = listable(high, lanes >> 8);
+                        }
+                        let eight = _mm256_max_epi32(low, high);
+                        let four = _mm_max_epi32(
+                            _mm256_castsi256_si128(eight),
+                            _mm256_extracti128_si256::<1>(eight),
+                        );
+                        let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0x4e>(four));
+                        let one = _mm_max_epi32(two, _mm_shuffle_epi32::<0xb1>(two));
+                        *out.add(row * stride) = _mm_cvtsi128_si32(one);
+                    }
+                }
+            }
+
+            /// The sums of lanes whose bit is set, `i32::MIN` in the others.
+            #[target_feature(enable = $features)]
+            fn listable(sums: __m256i, lanes: u16) -> __m256i {
+                let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+                let set = _mm256_and_si256(_mm256_set1_epi32(i32::from(lanes)), bits);
+                let mask = _mm256_cmpeq_epi32(set, bits);
+                _mm256_blendv_epi8(_mm256_set1_epi32(i32::MIN), sums, mask)
+            }
+
+            /// Dots of `M` queries with the lanes of a panel.
+            ///
+            /// # Safety
+            /// The panel holds `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn dots_of_one<const M: usize>(
+                panel: *const u8,
+                values: *const i8,
+                starts: *const i32,
+                width: usize,
+            ) -> [[__m256i; 2]; M] {
+                let step = $step;
+                let mut sums = [[_mm256_setzero_si256(); 2]; M];
+                // SAFETY: step `s` reads bytes `64 s..64 s + 64` of the panel and `4 s..4 s + 4` of a row.
+                unsafe {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        *sums = [_mm256_set1_epi32(*starts.add(row)); 2];
+                    }
+                    for number in 0..width / 4 {
+                        let low = _mm256_loadu_si256(panel.add(64 * number).cast());
+                        let high = _mm256_loadu_si256(panel.add(64 * number + 32).cast());
+                        for (row, sums) in sums.iter_mut().enumerate() {
+                            let query = values.add(row * width + 4 * number).cast::<i32>();
+                            let query = _mm256_set1_epi32(query.read_unaligned());
+                            sums[0] = step(sums[0], low, query);
+                            sums[1] = step(sums[1], high, query);
+                        }
+                    }
+                }
+                sums
+            }
+
+            /// # Safety
+            /// Each panel holds `LANES * query.len()` bytes.
+            #[target_feature(enable = $features)]
+            pub unsafe fn scores(
+                panels: [&[u8]; TILE],
+                query: &[i8],
+                start: i32,
+            ) -> [[i32; LANES]; TILE] {
+                let mut out = [[0; LANES]; TILE];
+                for (out, panel) in out.iter_mut().zip(panels) {
+                    // SAFETY: as promised by the caller; a row of `out` is as long as two registers.
+                    unsafe {
+                        let [[low, high]] = dots_of_one::<1>(
+                            panel.as_ptr(),
+                            query.as_ptr(),
+                            &raw const start,
+                            query.len(),
+                        );
+                        _mm256_storeu_si256(out.as_mut_ptr().cast(), low);
+                        _mm256_storeu_si256(out.as_mut_ptr().add(8).cast(), high);
+                    }
+                }
+                out
+            }
+
+            /// # Safety
+            /// `row` is as long as `query`.
+            #[target_feature(enable = $features)]
+            pub unsafe fn row_dot(row: &[u8], query: &[i8]) -> i32 {
+                let step = $step;
+                let mut sums = _mm256_setzero_si256();
+                let whole = query.len() / 32 * 32;
+                for start in (0..whole).step_by(32) {
+                    // SAFETY: 32 bytes from `start` on exist in both.
+                    let (items, query) = unsafe {
+                        (
+                            _mm256_loadu_si256(row.as_ptr().add(start).cast()),
+                            _mm256_loadu_si256(query.as_ptr().add(start).cast()),
+                        )
+                    };
+                    sums = step(sums, items, query);
+                }
+                let four = _mm_add_epi32(
+                    _mm256_castsi256_si128(sums),
+                    _mm256_extracti128_si256::<1>(sums),
+                );
+                let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0x4e>(four));
+                let one = _mm_add_epi32(two, _mm_shuffle_epi32::<0xb1>(two));
+                let rest = row[whole..].iter().zip(&query[whole..]);
+                let rest: i32 = rest.map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+                _mm_cvtsi128_si32(one) + rest
+            }
+
+            /// # Safety
+            /// Every row is as long as `query`.
+            #[target_feature(enable = $features)]
+            pub unsafe fn dots(rows: &[&[f32]; BATCH], query: &[f64]) -> [f64; BATCH] {
+                let mut sums = [_mm256_setzero_pd(); 4];
+                let whole = query.len() / 4 * 4;
+                for start in (0..whole).step_by(4) {
+                    for (quarter, sum) in sums.iter_mut().enumerate() {
+                        let mut four = [_mm_setzero_ps(); 4];
+                        for (place, values) in four.iter_mut().enumerate() {
+                            // SAFETY: four values from `start` on exist in every row.
+                            *values = unsafe {
+                                _mm_loadu_ps(rows[4 * quarter + place].as_ptr().add(start))
+                            };
+                        }
+                        let [a, b, c, d] = four;
+                        let (ab, ba) = (_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+                        let (cd, dc) = (_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+                        let columns = [
+                            _mm_movelh_ps(ab, cd),
+                            _mm_movehl_ps(cd, ab),
+                            _mm_movelh_ps(ba, dc),
+                            _mm_movehl_ps(dc, ba),
+                        ];
+                        // A product of two float32 is exact in float64: one rounding of the sum is left.
+                        for (column, &values) in columns.iter().enumerate() {
+                            let query = _mm256_set1_pd(query[start + column]);
+                            *sum = _mm256_fmadd_pd(_mm256_cvtps_pd(values), query, *sum);
+                        }
+                    }
+                }
+                let mut out = [0.0; BATCH];
+                for (out, sum) in out.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
+                    // SAFETY: `out` is as long as a register.
+                    unsafe { _mm256_storeu_pd(out.as_mut_ptr(), sum) };
+                }
+                for (sum, row) in out.iter_mut().zip(rows) {
+                    for (&value, &query) in row[whole..].iter().zip(&query[whole..]) {
+                        *sum += f64::from(value) * query;
+                    }
+                }
+                out
+            }
+
+            /// See [`sweep::sweep`].
+            #[target_feature(enable = $features)]
+            pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
+                sweep::sweep(maxima, take);
+            }
+        }
+    };
+}
+
+path!(plain, "avx2,fma", 4, |sums, items, query| {
+    let pairs = _mm256_maddubs_epi16(items, query);
+    _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+});
+path!(vnni, "avx2,fma,avxvnni", 6, |sums, items, query| {
+    _mm256_dpbusd_avx_epi32(sums, items, query)
+});

@@ -1,0 +1,266 @@
+//! AVX-512 with VNNI: one instruction multiplies 64 pairs of bytes and adds them up in fours.
+
+use std::arch::x86_64::{
+    __m256, __m512i, _MM_HINT_T0, _mm_max_epi32, _mm_prefetch, _mm_storeu_si128,
+    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_maskz_loadu_ps, _mm256_max_epi32,
+    _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_unpackhi_ps,
+    _mm256_unpacklo_ps, _mm512_add_epi32, _mm512_castsi512_si256, _mm512_cvtps_pd,
+    _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64, _mm512_fmadd_pd, _mm512_loadu_si512,
+    _mm512_mask_mov_epi32, _mm512_maskz_loadu_epi8, _mm512_max_epi32, _mm512_reduce_add_epi32,
+    _mm512_set1_epi32, _mm512_set1_pd, _mm512_setzero_pd, _mm512_setzero_si512, _mm512_storeu_pd,
+    _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64,
+};
+
+use super::sweep::{self, Maxima};
+use super::{BATCH, LANES, Panels, Queries, TILE};
+
+/// Queries of a tile: 6 × 4 sums and what they need fill the 32 registers.
+const QUERIES: usize = 6;
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
+    let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
+    let tile_bytes = TILE * LANES * panels.width;
+    let lines = tile_bytes / 64;
+    for (number, lanes) in panels.lanes.as_chunks::<TILE>().0.iter().enumerate() {
+        // SAFETY: `bytes` holds `tile_bytes` for every four panels.
+        let bytes = unsafe { panels.bytes.as_ptr().add(number * tile_bytes) };
+        let tile = Tile {
+            bytes,
+            width: panels.width,
+            lanes,
+        };
+        for first in (0..n_queries).step_by(QUERIES) {
+            let m = QUERIES.min(n_queries - first);
+            // A share of the next tile; behind the last one a prefetch reads nothing.
+            for line in first * lines / n_queries..(first + m) * lines / n_queries {
+                _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(tile_bytes + line * 64).cast());
+            }
+            // SAFETY: rows `first..first + m` exist in all three, and a row of `out` has `n_panels` places.
+            unsafe {
+                let values = queries.values.as_ptr().add(first * panels.width);
+                let starts = queries.starts.as_ptr().add(first);
+                let out = out.as_mut_ptr().add(first * n_panels + number * TILE);
+                match m {
+                    1 => tile.maxima::<1>(values, starts, out, n_panels),
+                    2 => tile.maxima::<2>(values, starts, out, n_panels),
+                    3 => tile.maxima::<3>(values, starts, out, n_panels),
+                    4 => tile.maxima::<4>(values, starts, out, n_panels),
+                    5 => tile.maxima::<5>(values, starts, out, n_panels),
+                    _ => tile.maxima::<QUERIES>(values, starts, out, n_panels),
+                }
+            }
+        }
+    }
+}
+
+/// Four panels that follow each other.
+struct Tile<'a> {
+    bytes: *const u8,
+    width: usize,
+    lanes: &'a [u16; TILE],
+}
+
+impl Tile<'_> {
+    /// # Safety
+    /// `values` points to `M` rows of `width`, `starts` to `M` numbers, `out` to `M` rows that lie `stride`
+    /// apart and have [`TILE`] places.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn maxima<const M: usize>(
+        &self,
+        values: *const i8,
+        starts: *const i32,
+        out: *mut i32,
+        stride: usize,
+    ) {
+        let size = LANES * self.width;
+        // SAFETY: four panels of `size` bytes stand at `bytes`; the rest as promised by the caller.
+        let mut sums = unsafe {
+            let (a, b) = (self.bytes, self.bytes.add(size));
+            let (c, d) = (self.bytes.add(2 * size), self.bytes.add(3 * size));
+            dots_of_four::<M>([a, b, c, d], values, starts, self.width)
+        };
+        if *self.lanes != [u16::MAX; TILE] {
+            for row in &mut sums {
+                for (sum, &lanes) in row.iter_mut().zip(self.lanes) {
+                    *sum = _mm512_mask_mov_epi32(_mm512_set1_epi32(i32::MIN), lanes, *sum);
+                }
+            }
+        }
+        for (row, &[a, b, c, d]) in sums.iter().enumerate() {
+            // Four registers become one of a quarter: the larger halves, again and again.
+            let ab = _mm512_max_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+            let cd = _mm512_max_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+            let all =
+                _mm512_max_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+            let (low, high) = (
+                _mm512_castsi512_si256(all),
+                _mm512_extracti64x4_epi64::<1>(all),
+            );
+            let all = _mm256_max_epi32(low, high);
+            let (low, high) = (
+                _mm256_castsi256_si128(all),
+                _mm256_extracti128_si256::<1>(all),
+            );
+            // SAFETY: row `row` of `out` has four places.
+            unsafe { _mm_storeu_si128(out.add(row * stride).cast(), _mm_max_epi32(low, high)) };
+        }
+    }
+}
+
+/// Dots of `M` queries with the lanes of four panels.
+///
+/// # Safety
+/// Each panel holds `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers; 4 divides
+/// `width`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn dots_of_four<const M: usize>(
+    panels: [*const u8; TILE],
+    values: *const i8,
+    starts: *const i32,
+    width: usize,
+) -> [[__m512i; TILE]; M] {
+    let mut sums = [[_mm512_setzero_si512(); TILE]; M];
+    // SAFETY: step `s` reads bytes `64 s..64 s + 64` of a panel and `4 s..4 s + 4` of a row, s < width / 4.
+    unsafe {
+        for (row, sums) in sums.iter_mut().enumerate() {
+            *sums = [_mm512_set1_epi32(*starts.add(row)); TILE];
+        }
+        for step in 0..width / 4 {
+            let items = [
+                _mm512_loadu_si512(panels[0].add(64 * step).cast()),
+                _mm512_loadu_si512(panels[1].add(64 * step).cast()),
+                _mm512_loadu_si512(panels[2].add(64 * step).cast()),
+                _mm512_loadu_si512(panels[3].add(64 * step).cast()),
+            ];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let query = values.add(row * width + 4 * step).cast::<i32>();
+                let query = _mm512_set1_epi32(query.read_unaligned());
+                for (sum, &items) in sums.iter_mut().zip(&items) {
+                    *sum = _mm512_dpbusd_epi32(*sum, items, query);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// # Safety
+/// Each panel holds `LANES * query.len()` bytes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub unsafe fn scores(panels: [&[u8]; TILE], query: &[i8], start: i32) -> [[i32; LANES]; TILE] {
+    let pointers = [
+        panels[0].as_ptr(),
+        panels[1].as_ptr(),
+        panels[2].as_ptr(),
+        panels[3].as_ptr(),
+    ];
+    let mut out = [[0; LANES]; TILE];
+    // SAFETY: as promised by the caller; a row of `out` is as long as a register.
+    unsafe {
+        let [sums] = dots_of_four::<1>(pointers, query.as_ptr(), &raw const start, query.len());
+        for (out, sums) in out.iter_mut().zip(sums) {
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), sums);
+        }
+    }
+    out
+}
+
+/// # Safety
+/// `row` is as long as `query`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub unsafe fn row_dot(row: &[u8], query: &[i8]) -> i32 {
+    let mut sums = [_mm512_setzero_si512(); 2];
+    for (number, start) in (0..query.len()).step_by(64).enumerate() {
+        let left = query.len() - start;
+        let mask = if left >= 64 {
+            u64::MAX
+        } else {
+            (1 << left) - 1
+        };
+        // SAFETY: bytes `start..start + 64` that the mask leaves exist in both; others are not read.
+        let (items, query) = unsafe {
+            (
+                _mm512_maskz_loadu_epi8(mask, row.as_ptr().add(start).cast()),
+                _mm512_maskz_loadu_epi8(mask, query.as_ptr().add(start)),
+            )
+        };
+        let sum = &mut sums[number % 2];
+        *sum = _mm512_dpbusd_epi32(*sum, items, query);
+    }
+    _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
+}
+
+/// # Safety
+/// Every row is as long as `query`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub unsafe fn dots(rows: &[&[f32]; BATCH], query: &[f64]) -> [f64; BATCH] {
+    let mut sums = [_mm512_setzero_pd(); 2];
+    for start in (0..query.len()).step_by(8) {
+        let left = (query.len() - start).min(8);
+        let mask = u8::MAX >> (8 - left);
+        for (half, sum) in sums.iter_mut().enumerate() {
+            let mut eight = [_mm256_setzero_ps(); 8];
+            for (place, values) in eight.iter_mut().enumerate() {
+                // SAFETY: values `start..start + left` of every row exist; others are not read.
+                *values = unsafe {
+                    _mm256_maskz_loadu_ps(mask, rows[8 * half + place].as_ptr().add(start))
+                };
+            }
+            // A product of two float32 is exact in float64, so that one rounding of the sum is left.
+            for (column, &values) in transpose(eight).iter().enumerate().take(left) {
+                let query = _mm512_set1_pd(query[start + column]);
+                *sum = _mm512_fmadd_pd(_mm512_cvtps_pd(values), query, *sum);
+            }
+        }
+    }
+    let mut out = [0.0; BATCH];
+    // SAFETY: `out` is as long as two registers.
+    unsafe {
+        _mm512_storeu_pd(out.as_mut_ptr(), sums[0]);
+        _mm512_storeu_pd(out.as_mut_ptr().add(8), sums[1]);
+    }
+    out
+}
+
+/// Eight rows of eight become eight columns.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
+    let [a, b, c, d, e, f, g, h] = rows;
+    let (ab, ba) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    let (cd, dc) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    let (ef, fe) = (_mm256_unpacklo_ps(e, f), _mm256_unpackhi_ps(e, f));
+    let (gh, hg) = (_mm256_unpacklo_ps(g, h), _mm256_unpackhi_ps(g, h));
+    let upper = [
+        _mm256_shuffle_ps::<0x44>(ab, cd),
+        _mm256_shuffle_ps::<0xee>(ab, cd),
+        _mm256_shuffle_ps::<0x44>(ba, dc),
+        _mm256_shuffle_ps::<0xee>(ba, dc),
+    ];
+    let lower = [
+        _mm256_shuffle_ps::<0x44>(ef, gh),
+        _mm256_shuffle_ps::<0xee>(ef, gh),
+        _mm256_shuffle_ps::<0x44>(fe, hg),
+        _mm256_shuffle_ps::<0xee>(fe, hg),
+    ];
+    [
+        _mm256_permute2f128_ps::<0x20>(upper[0], lower[0]),
+        _mm256_permute2f128_ps::<0x20>(upper[1], lower[1]),
+        _mm256_permute2f128_ps::<0x20>(upper[2], lower[2]),
+        _mm256_permute2f128_ps::<0x20>(upper[3], lower[3]),
+        _mm256_permute2f128_ps::<0x31>(upper[0], lower[0]),
+        _mm256_permute2f128_ps::<0x31>(upper[1], lower[1]),
+        _mm256_permute2f128_ps::<0x31>(upper[2], lower[2]),
+        _mm256_permute2f128_ps::<0x31>(upper[3], lower[3]),
+    ]
+}
+
+/// See [`sweep::sweep`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
+    sweep::sweep(maxima, take);
+}

@@ -1,0 +1,128 @@
+//! Queries as the scan reads them.
+
+use super::bound::{Asked, Projection, above};
+use super::canonical::Similarity;
+use super::kernels::Queries;
+use super::quantise::{largest, quantise, step_for};
+use super::space::{Space, length, scaled};
+
+/// A few queries that are searched together.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// 8-bit values for the panels, (query, width), and −128 times their sums.
+    pub values: Vec<i8>,
+    pub starts: Vec<i32>,
+    /// 8-bit values for the rows of all dimensions, (query, dim); empty without them.
+    pub codes: Vec<i8>,
+    /// What is known of each.
+    pub known: Vec<Known>,
+    scaled: Vec<f32>,
+    projected: Vec<f32>,
+}
+
+/// One query's side of the bounds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known {
+    pub asked: Asked,
+    /// Steps and factors for a panel's bound.
+    pub step: f32,
+    pub factors: [f32; 3],
+    /// What a panel's bound has on top.
+    pub extra: f64,
+    /// Step, −128 · sum, and factors for a row of all dimensions.
+    pub code_step: f32,
+    pub code_start: i32,
+    pub code_factors: [f32; 2],
+}
+
+impl Group {
+    /// Take in queries, (query, dim).
+    pub fn prepare(
+        &mut self,
+        queries: &[f32],
+        space: &Space,
+        similarity: Similarity,
+        longest: f64,
+        limit: i8,
+    ) {
+        let (dim, width) = (space.centre.len(), space.width());
+        let n_queries = queries.len() / dim;
+        let centred = similarity == Similarity::Euclidean;
+        self.scaled.resize(queries.len(), 0.0);
+        self.known.clear();
+        self.starts.clear();
+        self.values.clear();
+        self.values.resize(n_queries * width, 0);
+        self.codes.clear();
+        for (query, out) in queries
+            .chunks_exact(dim)
+            .zip(self.scaled.chunks_exact_mut(dim))
+        {
+            let mut asked = Asked::default();
+            if centred {
+                space.centred(query, space.exponent, out);
+                asked.unit = 2.0_f64.powi(-2 * space.exponent);
+            } else {
+                let exponent = Space::exponent_of(length(query));
+                scaled(query, exponent, out);
+                asked.unit = 2.0_f64.powi(-exponent - space.exponent);
+                asked.on_centre = dot(out, &space.centre);
+            }
+            asked.length = length(out);
+            self.known.push(Known {
+                asked,
+                ..Known::default()
+            });
+        }
+        let (scanned, n_scanned): (&[f32], usize) = if let Some(axes) = &space.axes {
+            axes.project(&self.scaled, &mut self.projected);
+            (&self.projected, axes.n_axes)
+        } else {
+            (&self.scaled, dim)
+        };
+        let errors = space.axes.as_ref().map(|axes| axes.errors);
+        let rows = scanned.chunks_exact(n_scanned);
+        let places = self
+            .known
+            .iter_mut()
+            .zip(self.values.chunks_exact_mut(width));
+        for ((known, out), values) in places.zip(rows) {
+            let rounded = quantise(values, step_for(largest(values), limit), limit, out);
+            let whole = known.asked.length;
+            let part = length(values);
+            let (of_length, extra) = errors.map_or((0.0, 0.0), |errors: Projection| {
+                errors.errors(whole, part, longest)
+            });
+            let rest = errors.map_or(0.0, |errors| errors.rest(whole, part));
+            known.step = rounded.step;
+            known.factors = [rounded.error + of_length, rounded.length, rest].map(above);
+            known.extra = extra;
+            self.starts.push(-128 * rounded.sum);
+        }
+        if errors.is_none() {
+            return;
+        }
+        self.codes.resize(queries.len(), 0);
+        let rows = self.scaled.chunks_exact(dim);
+        let places = self.known.iter_mut().zip(self.codes.chunks_exact_mut(dim));
+        for ((known, out), values) in places.zip(rows) {
+            let rounded = quantise(values, step_for(largest(values), limit), limit, out);
+            known.code_step = rounded.step;
+            known.code_start = -128 * rounded.sum;
+            known.code_factors = [rounded.error, rounded.length].map(above);
+        }
+    }
+
+    /// Some of the queries, for the panels.
+    pub fn scan(&self) -> Queries<'_> {
+        Queries {
+            values: &self.values,
+            starts: &self.starts,
+        }
+    }
+}
+
+fn dot(left: &[f32], right: &[f32]) -> f64 {
+    let products = left.iter().zip(right);
+    products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}

@@ -1,0 +1,162 @@
+//! An index of items as arrays in a file, mapped when it is opened.
+
+use std::path::Path;
+
+use super::bound::Projection;
+use super::kernels::LANES;
+use super::space::{Axes, Space};
+use super::store::Store;
+use super::{ItemIndex, Similarity};
+use crate::error::Result;
+use crate::mapped::{Array, IndexFile, Part};
+
+/// What the file says that it holds.
+pub const FORMAT: &str = "llmseq item index";
+/// Raised whenever the arrays change.
+pub const VERSION: &str = "1";
+
+const SIMILARITIES: [Similarity; 3] = [Similarity::Dot, Similarity::Cosine, Similarity::Euclidean];
+
+/// The numbers of an index, as the file has them.
+#[derive(Debug)]
+pub struct Numbers {
+    /// Items, width, axes, exponent, similarity.
+    whole: [i64; 5],
+    /// Longest z, and the errors of a projection.
+    real: [f64; 3],
+}
+
+impl Numbers {
+    /// Of an index that was made.
+    pub fn new(n_items: usize, similarity: Similarity, space: &Space, longest: f64) -> Self {
+        let axes = space.axes.as_ref();
+        let errors = axes.map_or(Projection::default(), |axes| axes.errors);
+        let number = SIMILARITIES.iter().position(|&known| known == similarity);
+        Self {
+            whole: [
+                n_items as i64,
+                space.centre.len() as i64,
+                axes.map_or(0, |axes| axes.n_axes as i64),
+                i64::from(space.exponent),
+                number.map_or(-1, |number| number as i64),
+            ],
+            real: [longest, errors.rounding, errors.skew],
+        }
+    }
+}
+
+impl ItemIndex {
+    /// The arrays that make the index, by name.
+    pub fn parts(&self) -> Vec<(String, Part<'_>)> {
+        let store = &self.store;
+        let n_bytes = Store::n_panels(self.n_items) * LANES * store.width;
+        let mut parts = vec![
+            ("rows", Part::F32(&self.rows)),
+            ("numbers", Part::I64(&self.numbers.whole)),
+            ("lengths", Part::F64(&self.numbers.real)),
+            ("centre", Part::F32(&self.space.centre)),
+            ("order", Part::U32(&store.order)),
+            (
+                "panels",
+                Part::U8(&store.bytes[store.first..store.first + n_bytes]),
+            ),
+            ("panel_stats", Part::F32(&store.stats)),
+        ];
+        if let Some(axes) = &self.space.axes {
+            parts.push(("axes", Part::F32(&axes.values)));
+            parts.push(("codes", Part::U8(&store.codes)));
+            parts.push(("code_stats", Part::F32(&store.code_stats)));
+        }
+        let named = parts.into_iter().map(|(name, part)| (name.into(), part));
+        named.collect()
+    }
+
+    /// Map a saved index.
+    ///
+    /// # Errors
+    /// `Artifact` that names the file if it is missing, cut short, of another kind or version, or if its
+    /// arrays do not fit together.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = IndexFile::open(path, FORMAT, VERSION)?;
+        let misfit = || file.damaged("its arrays do not fit together");
+        let (whole, real): (Array<i64>, Array<f64>) =
+            (file.array("numbers")?, file.array("lengths")?);
+        let (&[n_items, dim, n_axes, exponent, similarity], &[longest, rounding, skew]) =
+            (&*whole, &*real)
+        else {
+            return Err(misfit());
+        };
+        let (Ok(n_items), Ok(dim), Ok(n_axes), Ok(exponent)) = (
+            u32::try_from(n_items).map(|n| n as usize),
+            u16::try_from(dim.wrapping_sub(1)).map(|n| usize::from(n) + 1),
+            u16::try_from(n_axes).map(usize::from),
+            i16::try_from(exponent).map(i32::from),
+        ) else {
+            return Err(misfit());
+        };
+        let similarity = usize::try_from(similarity).ok();
+        let similarity = similarity.and_then(|number| SIMILARITIES.get(number).copied());
+        let similarity = similarity.ok_or_else(misfit)?;
+        let axes = if n_axes > 0 {
+            let values: Array<f32> = file.array("axes")?;
+            Some(Axes {
+                values: values.to_vec(),
+                n_axes,
+                errors: Projection { rounding, skew },
+            })
+        } else {
+            None
+        };
+        let centre: Array<f32> = file.array("centre")?;
+        let space = Space {
+            centre: centre.to_vec(),
+            exponent,
+            axes,
+        };
+        let width = space.width();
+        let none = || Array::from(Vec::new());
+        let store = Store {
+            order: file.array("order")?,
+            bytes: file.array("panels")?,
+            stats: file.array("panel_stats")?,
+            codes: file
+                .optional("codes")?
+                .unwrap_or_else(|| Array::from(Vec::new())),
+            code_stats: file.optional("code_stats")?.unwrap_or_else(none),
+            first: 0,
+            width,
+        };
+        let rows: Array<f32> = file.array("rows")?;
+        let n_panels = Store::n_panels(n_items);
+        let code_rows = if n_axes > 0 { n_items } else { 0 };
+        let fits = n_items > 0
+            && rows.len() == n_items * dim
+            && space.centre.len() == dim
+            && space
+                .axes
+                .as_ref()
+                .is_none_or(|axes| axes.values.len() == dim * n_axes)
+            && n_axes.is_multiple_of(4)
+            && store.order.len() == n_items
+            && store.bytes.len() == n_panels * LANES * width
+            && store.stats.len() == n_panels * 5
+            && store.codes.len() == code_rows * dim
+            && store.code_stats.len() == code_rows * 3
+            && is_permutation(&store.order)
+            && [longest, rounding, skew]
+                .iter()
+                .all(|value| value.is_finite() && *value >= 0.0);
+        if !fits {
+            return Err(misfit());
+        }
+        Ok(Self::assemble(rows, similarity, space, store, longest))
+    }
+}
+
+fn is_permutation(order: &[u32]) -> bool {
+    let mut seen = vec![false; order.len()];
+    order.iter().all(|&item| {
+        let place = seen.get_mut(item as usize);
+        place.is_some_and(|seen| !std::mem::replace(seen, true))
+    })
+}

@@ -1,0 +1,121 @@
+//! A value that many panels reach: where a search begins.
+
+use super::kernels::{LANES, PanelStats};
+
+/// Slots that panels fall into by turns.
+const SLOTS: usize = 256;
+
+/// The largest levels that were seen, by slot.
+#[derive(Debug)]
+pub struct Seed {
+    slots: [[f32; LANES]; SLOTS / LANES],
+    n_panels: usize,
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self {
+            slots: [[f32::NEG_INFINITY; LANES]; SLOTS / LANES],
+            n_panels: 0,
+        }
+    }
+}
+
+impl Seed {
+    /// Take in the maxima of some panels, a multiple of [`LANES`]. A panel's level is its largest dot in the
+    /// units of all panels, less its loss: a bound of [`super::kernels::Kernels::sweep`] without the errors.
+    pub fn add(&mut self, maxima: &[i32], stats: PanelStats<'_>, step: f32) {
+        let maxima = maxima.as_chunks::<LANES>().0;
+        let scales = &stats.scale.as_chunks::<LANES>().0[..maxima.len()];
+        let losses = &stats.loss.as_chunks::<LANES>().0[..maxima.len()];
+        for (block, maxima) in maxima.iter().enumerate() {
+            let slot = &mut self.slots[(self.n_panels / LANES + block) % (SLOTS / LANES)];
+            let stats = scales[block].iter().zip(&losses[block]);
+            for ((slot, &most), (&scale, &loss)) in slot.iter_mut().zip(maxima).zip(stats) {
+                let level = most as f32 * step * scale - loss;
+                *slot = if level > *slot { level } else { *slot };
+            }
+        }
+        self.n_panels += maxima.len() * LANES;
+    }
+
+    /// A level that at least `n` panels reach and not many more, −∞ if no such is known.
+    pub fn reached_by(&self, n: usize) -> f32 {
+        if n > SLOTS / 2 || n > self.n_panels {
+            return f32::NEG_INFINITY;
+        }
+        let all = || self.slots.iter().flatten();
+        let count = |level: f32| -> usize {
+            let counts = self.slots.iter().map(|slots| {
+                let reached = slots.iter().map(|&slot| u32::from(slot >= level));
+                reached.sum::<u32>() as usize
+            });
+            counts.sum()
+        };
+        let mut high = all().fold(f32::MIN, |high, &slot| high.max(slot));
+        let mut low = all().fold(
+            high,
+            |low, &slot| if slot > f32::MIN { low.min(slot) } else { low },
+        );
+        if count(low) < n {
+            return f32::NEG_INFINITY;
+        }
+        for _ in 0..12 {
+            let middle = low + (high - low) / 2.0;
+            let reached = count(middle);
+            if reached >= n {
+                low = middle;
+                if reached == n {
+                    break;
+                }
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_panels_reach_the_level() {
+        let maxima: Vec<i32> = (0..1600).map(|panel| panel * 7919 % 1601).collect();
+        let (scale, zero) = (vec![0.5; 1600], vec![0.0; 1600]);
+        let stats = PanelStats {
+            scale: &scale,
+            length: &zero,
+            rounding: &zero,
+            rest: &zero,
+            loss: &zero,
+        };
+        let mut seed = Seed::default();
+        seed.add(
+            &maxima[..800],
+            PanelStats {
+                scale: &scale[..800],
+                loss: &zero[..800],
+                ..stats
+            },
+            2.0,
+        );
+        seed.add(
+            &maxima[800..],
+            PanelStats {
+                scale: &scale[800..],
+                loss: &zero[800..],
+                ..stats
+            },
+            2.0,
+        );
+        for n in [1, 5, 20, 128] {
+            let level = seed.reached_by(n);
+            let reached = maxima.iter().filter(|&&most| most as f32 >= level).count();
+            assert!(reached >= n && reached <= 4 * n + 16, "{n}: {reached}");
+        }
+        assert_eq!(seed.reached_by(129), f32::NEG_INFINITY);
+        assert_eq!(Seed::default().reached_by(1), f32::NEG_INFINITY);
+    }
+}

@@ -1,0 +1,220 @@
+//! Where the scan sees items and queries: scaled, centred, and projected onto a few axes.
+
+use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
+
+use rayon::prelude::*;
+
+use super::bound::Projection;
+
+/// Rows that a thread takes at once.
+const PART: usize = 256;
+
+/// Axes that hold most of what distinguishes items.
+#[derive(Debug, Clone)]
+pub struct Axes {
+    /// `[dim][n_axes]`, columns nearly orthonormal.
+    pub values: Vec<f32>,
+    /// How many; 4 divides it.
+    pub n_axes: usize,
+    /// How far from exact a projection may be.
+    pub errors: Projection,
+}
+
+impl Axes {
+    /// Measure how far the columns are from orthonormal.
+    pub fn new(values: Vec<f32>, n_axes: usize) -> Self {
+        let dim = values.len() / n_axes;
+        let mut squared = vec![0.0_f64; n_axes * n_axes];
+        for row in values.chunks_exact(n_axes) {
+            for (i, &left) in row.iter().enumerate() {
+                let sums = &mut squared[i * n_axes..(i + 1) * n_axes];
+                for (sum, &right) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(left) * f64::from(right);
+                }
+            }
+        }
+        let trace: f64 = (0..n_axes).map(|i| squared[i * n_axes + i]).sum();
+        for i in 0..n_axes {
+            squared[i * n_axes + i] -= 1.0;
+        }
+        let skew = squared.iter().map(|value| value * value).sum::<f64>();
+        let unit = dim as f64 / f64::from(1 << 24);
+        Self {
+            values,
+            n_axes,
+            errors: Projection {
+                rounding: unit / (1.0 - unit) * trace.sqrt() * 1.001,
+                skew: skew.sqrt() * 1.001 + 1e-12,
+            },
+        }
+    }
+
+    /// Coordinates of some rows, (row, axis).
+    pub fn project(&self, rows: &[f32], out: &mut Vec<f32>) {
+        let dim = self.values.len() / self.n_axes;
+        let n_rows = rows.len() / dim;
+        out.clear();
+        out.resize(n_rows * self.n_axes, 0.0);
+        if n_rows < 4 {
+            // A matrix product would rearrange all axes for a row or two.
+            for (row, out) in rows
+                .chunks_exact(dim)
+                .zip(out.chunks_exact_mut(self.n_axes))
+            {
+                for (&value, axes) in row.iter().zip(self.values.chunks_exact(self.n_axes)) {
+                    for (sum, &axis) in out.iter_mut().zip(axes) {
+                        *sum += value * axis;
+                    }
+                }
+            }
+            return;
+        }
+        let shapes = (
+            ArrayView2::from_shape((n_rows, dim), rows),
+            ArrayView2::from_shape((dim, self.n_axes), &self.values),
+            ArrayViewMut2::from_shape((n_rows, self.n_axes), out),
+        );
+        if let (Ok(rows), Ok(axes), Ok(mut out)) = shapes {
+            general_mat_mul(1.0, &rows, &axes, 0.0, &mut out);
+        }
+    }
+}
+
+/// The multiplication and the centre.
+#[derive(Debug, Clone)]
+pub struct Space {
+    /// μ, scaled.
+    pub centre: Vec<f32>,
+    /// Items are multiplied by 2 to this power.
+    pub exponent: i32,
+    /// Without any, the scan reads all dimensions.
+    pub axes: Option<Axes>,
+}
+
+impl Space {
+    /// The power of two that brings a vector of this length to a length of 0.5 to 1.
+    pub fn exponent_of(longest: f64) -> i32 {
+        if longest > 0.0 {
+            -(longest.log2().floor() as i32) - 1
+        } else {
+            0
+        }
+    }
+
+    /// Bytes of an item in the scan.
+    pub fn width(&self) -> usize {
+        let plain = self.centre.len().next_multiple_of(4);
+        self.axes.as_ref().map_or(plain, |axes| axes.n_axes)
+    }
+
+    /// Mean of the scaled rows.
+    pub fn mean(&self, rows: &[f32]) -> Vec<f32> {
+        let dim = self.centre.len();
+        let part = |rows: &[f32]| {
+            let mut sums = vec![0.0_f64; dim];
+            let mut row = vec![0.0; dim];
+            for values in rows.chunks_exact(dim) {
+                scaled(values, self.exponent, &mut row);
+                for (sum, &value) in sums.iter_mut().zip(&row) {
+                    *sum += f64::from(value);
+                }
+            }
+            sums
+        };
+        // Parts of a fixed size, added in order: the index does not depend on the threads.
+        let parts: Vec<Vec<f64>> = rows.par_chunks(dim * PART).map(part).collect();
+        let n_rows = (rows.len() / dim) as f64;
+        let column = |column: usize| parts.iter().map(|part| part[column]).sum::<f64>();
+        (0..dim).map(|at| (column(at) / n_rows) as f32).collect()
+    }
+
+    /// Items by falling length of what is not scanned (without axes, of all): panels of equals have the
+    /// tightest bounds.
+    pub fn order(&self, rows: &[f32]) -> Vec<u32> {
+        let keys: Vec<f64> =
+            self.per_item(rows, |whole, part| part.map_or(whole, |(_, rest)| rest));
+        let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+        order.par_sort_unstable_by(|&left, &right| {
+            let (a, b) = (keys[left as usize], keys[right as usize]);
+            b.total_cmp(&a).then(left.cmp(&right))
+        });
+        order
+    }
+
+    /// Length of the longest z.
+    pub fn longest(&self, rows: &[f32]) -> f64 {
+        let lengths = self.per_item(rows, |whole, _| whole);
+        lengths.into_iter().fold(0.0, f64::max)
+    }
+
+    /// A value of each item, made of the length of z and, with axes, of its projection and of the rest.
+    fn per_item(
+        &self,
+        rows: &[f32],
+        value: impl Fn(f64, Option<(f64, f64)>) -> f64 + Sync,
+    ) -> Vec<f64> {
+        let dim = self.centre.len();
+        let part = |rows: &[f32]| {
+            let mut centred = vec![0.0; rows.len()];
+            for (row, out) in rows.chunks_exact(dim).zip(centred.chunks_exact_mut(dim)) {
+                self.centred(row, self.exponent, out);
+            }
+            let mut projected = Vec::new();
+            if let Some(axes) = &self.axes {
+                axes.project(&centred, &mut projected);
+            }
+            let values = centred.chunks_exact(dim).enumerate().map(|(number, row)| {
+                let whole = length(row);
+                value(
+                    whole,
+                    self.axes.as_ref().map(|axes| {
+                        let n = axes.n_axes;
+                        let part = length(&projected[number * n..(number + 1) * n]);
+                        (part, axes.errors.rest(whole, part))
+                    }),
+                )
+            });
+            values.collect::<Vec<f64>>()
+        };
+        rows.par_chunks(dim * PART).flat_map_iter(part).collect()
+    }
+
+    /// z of a row.
+    pub fn centred(&self, row: &[f32], exponent: i32, out: &mut [f32]) {
+        let (first, second) = factors(exponent);
+        for ((out, &value), &centre) in out.iter_mut().zip(row).zip(&self.centre) {
+            *out = value * first * second - centre;
+        }
+    }
+}
+
+/// A power of two that float32 may not hold, as two that it does. The first never makes a value subnormal
+/// that the second brings back.
+fn factors(exponent: i32) -> (f32, f32) {
+    let half = exponent / 2;
+    (2.0_f32.powi(half), 2.0_f32.powi(exponent - half))
+}
+
+/// A row times a power of two.
+pub fn scaled(row: &[f32], exponent: i32, out: &mut [f32]) {
+    let (first, second) = factors(exponent);
+    for (out, &value) in out.iter_mut().zip(row) {
+        *out = value * first * second;
+    }
+}
+
+/// Length; sums in float64, eight side by side.
+pub fn length(row: &[f32]) -> f64 {
+    let mut sums = [0.0_f64; 8];
+    let (eights, rest) = row.as_chunks::<8>();
+    for eight in eights {
+        for (sum, &value) in sums.iter_mut().zip(eight) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    let rest: f64 = rest
+        .iter()
+        .map(|&value| f64::from(value) * f64::from(value))
+        .sum();
+    (sums.iter().sum::<f64>() + rest).sqrt()
+}

@@ -1,0 +1,203 @@
+//! The items as the scan reads them: panels of bytes, their statistics, and a row of bytes each.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::bound::above;
+use super::kernels::{LANES, PanelStats, Panels};
+use super::quantise::{largest, quantise, step_for};
+use super::space::{Space, length};
+use crate::mapped::Array;
+
+/// Panels are padded to a multiple of this.
+pub const PADDING: usize = 16;
+const LIMIT: i8 = 127;
+
+/// 8-bit copies of all items in the order of the scan.
+#[derive(Debug)]
+pub struct Store {
+    /// Item at each place of the scan.
+    pub order: Array<u32>,
+    /// See [`Panels`]; begins at `first` so that panels are aligned.
+    pub bytes: Array<u8>,
+    /// Statistics of the panels, one column after another: see [`PanelStats`].
+    pub stats: Array<f32>,
+    /// Rows of all dimensions by place; empty where the panels have all dimensions.
+    pub codes: Array<u8>,
+    /// For each row of `codes`: step, length of z, length of its rounding.
+    pub code_stats: Array<f32>,
+    /// First byte of the first panel.
+    pub first: usize,
+    /// Bytes of an item in the panels.
+    pub width: usize,
+}
+
+impl Store {
+    /// Panels of this many items.
+    pub fn n_panels(n_items: usize) -> usize {
+        n_items.div_ceil(LANES).next_multiple_of(PADDING)
+    }
+
+    /// Quantise the items in the given order.
+    pub fn new(rows: &[f32], space: &Space, order: Vec<u32>, loss: bool) -> Self {
+        let (dim, width) = (space.centre.len(), space.width());
+        let n_panels = Self::n_panels(order.len());
+        let mut bytes = vec![0x80_u8; n_panels * LANES * width + 64];
+        let first = bytes.as_ptr().align_offset(64).min(64);
+        let code_rows = if space.axes.is_some() { order.len() } else { 0 };
+        let mut codes = vec![0_u8; code_rows * dim];
+        let mut code_stats = vec![0.0_f32; code_rows * 3];
+        let mut stats = vec![[0.0_f32; 5]; n_panels];
+        // A panel without axes has no codes; a chunk of nothing must still come once a panel.
+        let mut parts: Vec<Part<'_>> = bytes[first..]
+            .chunks_exact_mut(LANES * width)
+            .zip(&mut stats)
+            .zip(order.chunks(LANES))
+            .map(|((bytes, stats), items)| Part {
+                items,
+                bytes,
+                stats,
+                codes: &mut [],
+                code_stats: &mut [],
+            })
+            .collect();
+        if space.axes.is_some() {
+            let of_panels = codes
+                .chunks_mut(LANES * dim)
+                .zip(code_stats.chunks_mut(LANES * 3));
+            for (part, (codes, code_stats)) in parts.iter_mut().zip(of_panels) {
+                part.codes = codes;
+                part.code_stats = code_stats;
+            }
+        }
+        parts
+            .par_chunks_mut(PADDING)
+            .for_each_init(Scratch::default, |scratch, parts| {
+                for part in parts {
+                    part.fill(rows, space, loss, scratch);
+                }
+            });
+        let columns = (0..5).flat_map(|column| stats.iter().map(move |row| row[column]));
+        Self {
+            stats: columns.collect::<Vec<f32>>().into(),
+            order: order.into(),
+            bytes: bytes.into(),
+            codes: codes.into(),
+            code_stats: code_stats.into(),
+            first,
+            width,
+        }
+    }
+
+    /// Some panels with the lanes that may be listed.
+    pub fn panels<'a>(&'a self, lanes: &'a [u16], which: Range<usize>) -> Panels<'a> {
+        let size = LANES * self.width;
+        Panels {
+            bytes: &self.bytes[self.first + which.start * size..self.first + which.end * size],
+            width: self.width,
+            lanes: &lanes[which],
+        }
+    }
+
+    /// Statistics of some panels.
+    pub fn stats(&self, which: Range<usize>) -> PanelStats<'_> {
+        let n_panels = self.stats.len() / 5;
+        let column = |number: usize| &self.stats[number * n_panels..][which.clone()];
+        PanelStats {
+            scale: column(0),
+            length: column(1),
+            rounding: column(2),
+            rest: column(3),
+            loss: column(4),
+        }
+    }
+
+    /// Whether there is a second, closer look at what the panels leave.
+    pub fn has_codes(&self) -> bool {
+        !self.codes.is_empty()
+    }
+}
+
+#[derive(Default)]
+struct Scratch {
+    centred: Vec<f32>,
+    projected: Vec<f32>,
+    integers: Vec<i8>,
+}
+
+/// A panel that is being filled.
+struct Part<'a> {
+    items: &'a [u32],
+    bytes: &'a mut [u8],
+    stats: &'a mut [f32; 5],
+    codes: &'a mut [u8],
+    code_stats: &'a mut [f32],
+}
+
+impl Part<'_> {
+    fn fill(&mut self, rows: &[f32], space: &Space, loss: bool, scratch: &mut Scratch) {
+        let (dim, width) = (space.centre.len(), space.width());
+        let Scratch {
+            centred,
+            projected,
+            integers,
+        } = scratch;
+        centred.clear();
+        centred.resize(self.items.len() * dim, 0.0);
+        for (&item, out) in self.items.iter().zip(centred.chunks_exact_mut(dim)) {
+            let row = &rows[item as usize * dim..][..dim];
+            space.centred(row, space.exponent, out);
+        }
+        let (scanned, n_scanned): (&[f32], usize) = if let Some(axes) = &space.axes {
+            axes.project(centred, projected);
+            (projected, axes.n_axes)
+        } else {
+            (centred, dim)
+        };
+        integers.clear();
+        integers.resize(width.max(dim), 0);
+        let step = step_for(largest(scanned), LIMIT);
+        let mut most = [0.0_f64; 3];
+        let mut least = f64::INFINITY;
+        for (lane, values) in scanned.chunks_exact(n_scanned).enumerate() {
+            let rounded = quantise(values, step, LIMIT, integers);
+            for (step, four) in integers[..width].as_chunks::<4>().0.iter().enumerate() {
+                let at = (step * LANES + lane) * 4;
+                let four = four.map(|value| value.cast_unsigned() ^ 0x80);
+                self.bytes[at..at + 4].copy_from_slice(&four);
+            }
+            let part = length(values);
+            let whole = length(&centred[lane * dim..(lane + 1) * dim]);
+            let errors = space.axes.as_ref().map(|axes| axes.errors);
+            let rest = errors.map_or(0.0, |errors| errors.rest(whole, part));
+            for (most, value) in most.iter_mut().zip([part, rounded.error, rest]) {
+                *most = most.max(value);
+            }
+            least = least.min(whole);
+        }
+        let loss = if loss { half_square(least) } else { 0.0 };
+        let [part, error, rest] = most.map(above);
+        *self.stats = [step, part, error, rest, loss];
+        if self.codes.is_empty() {
+            return;
+        }
+        let codes = self.codes.chunks_exact_mut(dim);
+        let places = codes.zip(self.code_stats.chunks_exact_mut(3));
+        for (values, (codes, stats)) in centred.chunks_exact(dim).zip(places) {
+            let step = step_for(largest(values), LIMIT);
+            let rounded = quantise(values, step, LIMIT, integers);
+            for (code, &value) in codes.iter_mut().zip(integers.iter()) {
+                *code = value.cast_unsigned() ^ 0x80;
+            }
+            stats.copy_from_slice(&[step, above(length(values)), above(rounded.error)]);
+        }
+    }
+}
+
+/// Half of a squared length, rounded downwards.
+pub fn half_square(length: f64) -> f32 {
+    ((length * length / 2.0 * (1.0 - 1e-9)) as f32)
+        .next_down()
+        .max(0.0)
+}
