@@ -12,7 +12,9 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use memmap2::Mmap;
+#[cfg(target_os = "linux")]
+use memmap2::Advice;
+use memmap2::{Mmap, MmapMut};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 
@@ -46,9 +48,9 @@ plain!(u8 => U8, u32 => U32, u64 => U64, i64 => I64, f32 => F32, f64 => F64);
 pub enum Array<T> {
     /// Made in memory.
     Owned(Vec<T>),
-    /// `len` numbers from byte `start` of a file; aligned and inside, which `IndexFile` checked.
+    /// `len` numbers from byte `start` of a map; aligned and inside, which its maker checked.
     Mapped {
-        /// The file.
+        /// A file, or memory of its own.
         file: Arc<Mmap>,
         /// First byte.
         start: usize,
@@ -63,6 +65,33 @@ impl<T> From<Vec<T>> for Array<T> {
     }
 }
 
+/// Bytes from which on an array is worth large pages.
+const LARGE: usize = 1 << 21;
+
+impl<T: Plain> Array<T> {
+    /// A copy that lies in pages as large as the system has, where it is large: rows that are read in no
+    /// order would else wait for the addresses of their pages. Falls back to usual memory.
+    pub fn copy_of(values: &[T]) -> Self {
+        let in_large_pages = || {
+            let size = size_of_val(values);
+            let mut map = MmapMut::map_anon(size).ok()?;
+            #[cfg(target_os = "linux")]
+            map.advise(Advice::HugePage).ok()?;
+            // SAFETY: a `T` is plain numbers without padding, and `size` bytes of them are read.
+            let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size) };
+            map.copy_from_slice(bytes);
+            Some(Self::Mapped {
+                file: Arc::new(map.make_read_only().ok()?),
+                start: 0,
+                len: values.len(),
+            })
+        };
+        let large = size_of_val(values) >= LARGE;
+        let copy = large.then(in_large_pages).flatten();
+        copy.unwrap_or_else(|| Self::Owned(values.to_vec()))
+    }
+}
+
 impl<T: Plain> Deref for Array<T> {
     type Target = [T];
 
@@ -70,8 +99,8 @@ impl<T: Plain> Deref for Array<T> {
         match self {
             Self::Owned(values) => values,
             Self::Mapped { file, start, len } => {
-                // SAFETY: `IndexFile::array`, the only maker, checked that these bytes lie inside the map
-                // and are aligned; every bit pattern is a `T`; the map lives as long as `self`.
+                // SAFETY: the makers, `IndexFile::optional` and `copy_of`, saw to it that these bytes lie inside
+                // the map and are aligned; every bit pattern is a `T`; the map lives as long as `self`.
                 unsafe { std::slice::from_raw_parts(file.as_ptr().add(*start).cast(), *len) }
             }
         }

@@ -1,4 +1,7 @@
-//! From the maxima of one query to its list.
+//! From the maxima of a group of queries to their lists.
+//!
+//! Twice the panels whose bound reaches something are scored again: first to find, for each query, the items
+//! that look best, whose canonical scores say what a listed item needs; then to find all that may have that.
 
 use std::ops::Range;
 
@@ -6,10 +9,10 @@ use rayon::prelude::*;
 
 use super::bound::Needs;
 use super::canonical::{Similarity, scores_of};
-use super::kernels::{BATCH, Kernels, LANES, Maxima, TILE};
-use super::query::{Group, Known};
+use super::kernels::{BATCH, Hit, Kernels, LANES, Look, Maxima};
+use super::query::Group;
 use super::seed::Seed;
-use super::store::{Store, half_square};
+use super::store::Store;
 use crate::lists::{Scored, keep_best};
 
 /// What all queries of a search share.
@@ -26,28 +29,67 @@ pub struct Finder<'a> {
     pub chunk: usize,
     /// Places of a list.
     pub k: usize,
-    /// Whether one query's chunks are shared among threads.
+    /// Whether a group's chunks are shared among threads.
     pub shared: bool,
 }
 
-/// One query of a group, and the places of the scan that it may not list, ascending.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    pub group: &'a Group,
-    pub number: usize,
-    /// The query as it came (of unit length for cosine).
-    pub query: &'a [f32],
-    pub excluded: &'a [u32],
+/// One query on its way to its list.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// Places of the scan that must not be listed, ascending.
+    pub excluded: Vec<u32>,
+    /// The best so far, best first; in the end the list.
+    pub best: Vec<Scored>,
+    /// In float64, as canonical sums read it.
+    query: Vec<f64>,
+    candidates: Vec<Hit>,
+    /// Places that have been scored, ascending.
+    seen: Vec<u32>,
+    /// What a bound must reach.
+    needed: f32,
 }
 
-impl Ask<'_> {
-    fn known(&self) -> &Known {
-        &self.group.known[self.number]
+/// Buffers of one worker.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// One for each query of the group, and more that wait for a larger group.
+    pub searches: Vec<Search>,
+    reached: Reached,
+}
+
+/// Panels whose bound reaches what a query needs.
+#[derive(Debug, Default)]
+struct Reached {
+    /// Query by query.
+    pairs: Vec<Pair>,
+    /// Panel by panel.
+    sorted: Vec<Pair>,
+    /// Where each panel's pairs begin.
+    starts: Vec<u32>,
+    /// What the panels hold.
+    found: Vec<Hit>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Pair {
+    panel: u32,
+    query: u32,
+}
+
+impl Search {
+    /// Begin with a query as it came (of unit length for cosine); `excluded` is filled by the caller.
+    fn start(&mut self, query: &[f32]) {
+        self.best.clear();
+        self.seen.clear();
+        self.candidates.clear();
+        self.query.clear();
+        self.query
+            .extend(query.iter().map(|&value| f64::from(value)));
     }
 
     /// Lanes of a panel without the excluded places.
-    fn listable(&self, panel: usize, mut lanes: u16) -> u16 {
-        let first = (panel * LANES) as u32;
+    fn listable(&self, panel: u32, mut lanes: u16) -> u16 {
+        let first = panel * LANES as u32;
         let from = self.excluded.partition_point(|&place| place < first);
         for &place in &self.excluded[from..] {
             if place - first >= LANES as u32 {
@@ -57,289 +99,276 @@ impl Ask<'_> {
         }
         lanes
     }
-}
 
-/// A place of the scan that may belong to the list.
-#[derive(Debug, Clone, Copy)]
-struct Candidate {
-    place: u32,
-    /// Its bound.
-    most: f32,
-}
-
-/// Buffers of one worker.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    /// The list, best first once [`Finder::find`] is done.
-    pub best: Vec<Scored>,
-    query: Vec<f64>,
-    panels: Vec<u32>,
-    candidates: Vec<Candidate>,
-    /// Places that have been scored, ascending.
-    seen: Vec<u32>,
+    /// Forget the candidates that have been scored; those with the highest bounds first.
+    fn order(&mut self) {
+        let Self {
+            seen, candidates, ..
+        } = self;
+        if !seen.is_empty() {
+            candidates.retain(|candidate| seen.binary_search(&candidate.place).is_err());
+        }
+        candidates.sort_unstable_by(|left, right| right.most.total_cmp(&left.most));
+    }
 }
 
 impl Finder<'_> {
-    /// Make the list of one query; `maxima` are the group's.
-    pub fn find(self, ask: Ask<'_>, maxima: &mut [i32], scratch: &mut Scratch) {
-        scratch.query.clear();
-        let query = ask.query.iter().map(|&value| f64::from(value));
-        scratch.query.extend(query);
-        self.hide_excluded(ask, maxima);
-        self.plant(ask, maxima, scratch);
-        self.gather(ask, maxima, scratch);
-        self.settle(ask, scratch);
-    }
-
-    /// Take excluded items out of the maxima of their panels.
-    fn hide_excluded(self, ask: Ask<'_>, maxima: &mut [i32]) {
-        for same in ask
-            .excluded
-            .chunk_by(|left, right| *left as usize / LANES == *right as usize / LANES)
-        {
-            let panel = same[0] as usize / LANES;
-            let [scores, ..] = self.scores(ask, [panel as u32; TILE]);
-            let lanes = ask.listable(panel, self.lanes[panel]);
-            let most = (0..LANES).filter(|lane| lanes >> lane & 1 == 1);
-            let most = most.map(|lane| scores[lane]).max();
-            let (panels, row) = self.chunk(ask, panel / self.chunk);
-            maxima[row][panel - panels.start] = most.unwrap_or(i32::MIN);
+    /// Make the lists of a group's queries.
+    pub fn find(self, group: &Group, queries: &[f32], maxima: &[i32], scratch: &mut Scratch) {
+        let n_queries = group.known.len();
+        let Scratch { searches, reached } = scratch;
+        let searches = &mut searches[..n_queries];
+        let rows = queries.chunks_exact(self.needs.dim);
+        for (number, (search, query)) in searches.iter_mut().zip(rows).enumerate() {
+            search.start(query);
+            search.needed = self.seed(group, number, maxima, search.excluded.len());
+        }
+        self.gather(group, maxima, false, searches, reached);
+        searches.iter_mut().for_each(|search| self.choose(search));
+        for number in 0..n_queries {
+            if let Some(next) = searches.get(number + 1) {
+                self.expect(&next.candidates);
+            }
+            self.plant(group, number, &mut searches[number]);
+        }
+        self.gather(group, maxima, true, searches, reached);
+        searches.iter_mut().for_each(Search::order);
+        for number in 0..n_queries {
+            if let Some(next) = searches.get(number + 1) {
+                self.expect(&next.candidates);
+            }
+            self.settle(group, number, &mut searches[number]);
         }
     }
 
-    /// Score the items that look best, so that a k-th best score is known.
-    fn plant(self, ask: Ask<'_>, maxima: &[i32], scratch: &mut Scratch) {
-        let Scratch {
-            best,
-            panels,
-            candidates,
-            seen,
-            ..
-        } = scratch;
-        best.clear();
-        panels.clear();
-        candidates.clear();
-        let step = ask.known().step;
-        let mut seed = Seed::default();
-        for chunk in 0..self.n_chunks() {
-            let (panels, row) = self.chunk(ask, chunk);
-            seed.add(&maxima[row], self.store.stats(panels), step);
+    /// Ask for the rows of a first batch.
+    fn expect(self, candidates: &[Hit]) {
+        for candidate in candidates.iter().take(BATCH) {
+            self.kernels.expect(self.row(candidate.place));
         }
-        let floor = seed.reached_by(self.k);
-        for chunk in 0..self.n_chunks() {
-            self.sweep(ask, maxima, chunk, [0.0; 3], floor, panels);
-        }
-        self.look(ask, panels, [0.0; 3], floor, candidates);
-        self.look_closer(ask, 0, f32::NEG_INFINITY, candidates);
+    }
+
+    /// Row of the item at a place.
+    fn row(&self, place: u32) -> &[f32] {
+        let item = self.store.order[place as usize] as usize;
+        &self.rows[item * self.needs.dim..(item + 1) * self.needs.dim]
+    }
+
+    /// Keep the `k` candidates that look best.
+    fn choose(self, search: &mut Search) {
+        let candidates = &mut search.candidates;
         if candidates.len() > self.k {
-            let by_most = |left: &Candidate, right: &Candidate| right.most.total_cmp(&left.most);
+            let by_most = |left: &Hit, right: &Hit| right.most.total_cmp(&left.most);
             candidates.select_nth_unstable_by(self.k - 1, by_most);
             candidates.truncate(self.k);
         }
-        seen.clear();
-        seen.extend(candidates.iter().map(|candidate| candidate.place));
-        seen.sort_unstable();
-        for start in (0..candidates.len()).step_by(BATCH) {
-            self.score(start, scratch);
-        }
     }
 
-    /// Leave the items that may still belong to the list in `scratch.candidates`.
-    fn gather(self, ask: Ask<'_>, maxima: &[i32], scratch: &mut Scratch) {
-        let needed = self.needed(ask, &scratch.best);
-        let of_chunk = |chunk: usize, panels: &mut Vec<u32>, found: &mut Vec<Candidate>| {
-            panels.clear();
-            let factors = ask.known().factors;
-            self.sweep(ask, maxima, chunk, factors, needed, panels);
-            let first = found.len();
-            self.look(ask, panels, factors, needed, found);
-            self.look_closer(ask, first, needed, found);
-        };
-        scratch.candidates.clear();
-        if self.shared {
-            let chunks = (0..self.n_chunks()).into_par_iter().flat_map_iter(|chunk| {
-                let mut found = Vec::new();
-                of_chunk(chunk, &mut Vec::new(), &mut found);
-                found
-            });
-            scratch.candidates.par_extend(chunks);
-        } else {
-            for chunk in 0..self.n_chunks() {
-                of_chunk(chunk, &mut scratch.panels, &mut scratch.candidates);
-            }
+    /// A level that enough panels reach to hold `k` items that are not excluded.
+    fn seed(self, group: &Group, number: usize, maxima: &[i32], n_excluded: usize) -> f32 {
+        let mut seed = Seed::default();
+        for chunk in 0..self.n_chunks() {
+            let (panels, row) = self.chunk(group, number, chunk);
+            let step = group.known[number].step;
+            seed.add(&maxima[row], self.store.stats(panels), step);
         }
-        let seen = &scratch.seen;
-        scratch
-            .candidates
-            .retain(|candidate| seen.binary_search(&candidate.place).is_err());
+        seed.reached_by(self.k.saturating_add(n_excluded), self.kernels)
+    }
+
+    /// Score the chosen candidates, so that a k-th best score is known.
+    fn plant(self, group: &Group, number: usize, search: &mut Search) {
+        for start in (0..search.candidates.len()).step_by(BATCH) {
+            self.score(start, search);
+        }
+        let Search {
+            seen, candidates, ..
+        } = search;
+        seen.extend(candidates.iter().map(|candidate| candidate.place));
+        seen.sort_unstable();
+        candidates.clear();
+        search.needed = self.needed(group, number, search);
     }
 
     /// Score what was gathered, the highest bounds first, until no bound reaches the list.
-    fn settle(self, ask: Ask<'_>, scratch: &mut Scratch) {
-        let highest_first = |left: &Candidate, right: &Candidate| right.most.total_cmp(&left.most);
-        scratch.candidates.sort_unstable_by(highest_first);
-        for start in (0..scratch.candidates.len()).step_by(BATCH) {
-            let needed = self.needed(ask, &scratch.best);
-            if scratch.candidates[start].most < needed {
+    fn settle(self, group: &Group, number: usize, search: &mut Search) {
+        for start in (0..search.candidates.len()).step_by(BATCH) {
+            if search.candidates[start].most < self.needed(group, number, search) {
                 break;
             }
-            self.score(start, scratch);
+            self.score(start, search);
         }
-        keep_best(&mut scratch.best, self.k);
+        keep_best(&mut search.best, self.k);
     }
 
-    /// What the bound of an item must reach; `best` are the best so far.
-    fn needed(self, ask: Ask<'_>, best: &[Scored]) -> f32 {
-        let Some(last) = best.get(self.k - 1) else {
+    /// What the bound of an item must reach to belong to the best so far.
+    fn needed(self, group: &Group, number: usize, search: &Search) -> f32 {
+        let Some(last) = search.best.get(self.k - 1) else {
             return f32::NEG_INFINITY;
         };
-        let needed = self.needs.of(ask.known().asked, last.score) - ask.known().extra;
+        let known = &group.known[number];
+        let needed = self.needs.of(known.asked, last.score) - known.extra;
         (needed as f32).next_down()
+    }
+
+    /// Give each search the candidates whose bound, with or without its `errors`, reaches what is needed.
+    fn gather(
+        self,
+        group: &Group,
+        maxima: &[i32],
+        errors: bool,
+        searches: &mut [Search],
+        reached: &mut Reached,
+    ) {
+        let all = &*searches;
+        if self.shared {
+            let chunks = (0..self.n_chunks()).into_par_iter().flat_map_iter(|chunk| {
+                let mut reached = Reached::default();
+                self.reach(group, maxima, chunk, errors, all, &mut reached);
+                reached.found
+            });
+            reached.found.clear();
+            reached.found.par_extend(chunks);
+        } else {
+            self.reach(group, maxima, 0, errors, all, reached);
+        }
+        for &hit in &reached.found {
+            searches[hit.query as usize].candidates.push(hit);
+        }
+    }
+
+    /// What one chunk holds of all searches' candidates.
+    fn reach(
+        self,
+        group: &Group,
+        maxima: &[i32],
+        chunk: usize,
+        errors: bool,
+        searches: &[Search],
+        reached: &mut Reached,
+    ) {
+        let Reached {
+            pairs,
+            sorted,
+            starts,
+            found,
+        } = reached;
+        pairs.clear();
+        for (number, search) in searches.iter().enumerate() {
+            self.sweep(group, number, maxima, chunk, errors, search.needed, pairs);
+        }
+        let (panels, _) = self.chunk(group, 0, chunk);
+        by_panel(pairs, panels.clone(), starts, sorted);
+        found.clear();
+        let stats = self.store.stats(panels.clone());
+        let mut looks = Vec::with_capacity(searches.len());
+        for same in sorted.chunk_by(|left, right| left.panel == right.panel) {
+            let panel = same[0].panel;
+            looks.clear();
+            looks.extend(same.iter().map(|pair| {
+                let number = pair.query as usize;
+                let known = &group.known[number];
+                let factors = if errors { known.factors } else { [0.0; 3] };
+                Look {
+                    query: group.row(number),
+                    start: group.starts[number],
+                    side: stats.side(panel as usize - panels.start, known.step, factors),
+                    needed: searches[number].needed,
+                    lanes: searches[number].listable(panel, self.lanes[panel as usize]),
+                    number: pair.query,
+                    first: panel * LANES as u32,
+                }
+            }));
+            let bytes = self.store.panel(panel as usize);
+            self.kernels.look(bytes, &looks, found);
+        }
+        if self.store.has_codes() {
+            let queries: Vec<_> = group.codes().collect();
+            let loss = self.needs.similarity == Similarity::Euclidean;
+            let rows = self.store.code_rows(self.needs.dim, loss);
+            self.kernels.closer(rows, &queries, found);
+            if errors {
+                found.retain(|hit| !(hit.most < searches[hit.query as usize].needed));
+            }
+        }
+    }
+
+    /// Panels of a chunk whose bound reaches what is needed.
+    #[allow(clippy::too_many_arguments)]
+    fn sweep(
+        self,
+        group: &Group,
+        number: usize,
+        maxima: &[i32],
+        chunk: usize,
+        errors: bool,
+        needed: f32,
+        found: &mut Vec<Pair>,
+    ) {
+        let (panels, row) = self.chunk(group, number, chunk);
+        let query = number as u32;
+        if needed == f32::NEG_INFINITY {
+            let listable = panels.filter(|&panel| self.lanes[panel] != 0);
+            found.extend(listable.map(|panel| Pair {
+                panel: panel as u32,
+                query,
+            }));
+            return;
+        }
+        let first = panels.start as u32;
+        let known = &group.known[number];
+        let maxima = Maxima {
+            values: &maxima[row],
+            stats: self.store.stats(panels),
+            step: known.step,
+            factors: if errors { known.factors } else { [0.0; 3] },
+            needed,
+        };
+        self.kernels.sweep(maxima, &mut |panel| {
+            found.push(Pair {
+                panel: first + panel as u32,
+                query,
+            });
+        });
     }
 
     fn n_chunks(self) -> usize {
         self.lanes.len().div_ceil(self.chunk)
     }
 
-    /// Panels of a chunk, and where their maxima stand.
-    fn chunk(self, ask: Ask<'_>, chunk: usize) -> (Range<usize>, Range<usize>) {
+    /// Panels of a chunk, and where a query's maxima of them stand.
+    fn chunk(self, group: &Group, number: usize, chunk: usize) -> (Range<usize>, Range<usize>) {
         let panels = chunk * self.chunk..self.lanes.len().min((chunk + 1) * self.chunk);
-        let start = panels.start * ask.group.known.len() + ask.number * panels.len();
+        let start = panels.start * group.known.len() + number * panels.len();
         let row = start..start + panels.len();
         (panels, row)
     }
 
-    /// Panels of a chunk whose bound with these factors reaches `needed`.
-    fn sweep(
-        self,
-        ask: Ask<'_>,
-        maxima: &[i32],
-        chunk: usize,
-        factors: [f32; 3],
-        needed: f32,
-        found: &mut Vec<u32>,
-    ) {
-        let (panels, row) = self.chunk(ask, chunk);
-        let first = panels.start as u32;
-        if needed == f32::NEG_INFINITY {
-            let listable = panels.filter(|&panel| self.lanes[panel] != 0);
-            found.extend(listable.map(|panel| panel as u32));
-            return;
-        }
-        let maxima = Maxima {
-            values: &maxima[row],
-            stats: self.store.stats(panels),
-            step: ask.known().step,
-            factors,
-            needed,
-        };
-        self.kernels
-            .sweep(maxima, &mut |panel| found.push(first + panel as u32));
-    }
-
-    /// Items of some panels whose bound with these factors reaches `needed`.
-    fn look(
-        self,
-        ask: Ask<'_>,
-        panels: &[u32],
-        factors: [f32; 3],
-        needed: f32,
-        found: &mut Vec<Candidate>,
-    ) {
-        for four in panels.chunks(TILE) {
-            let which = std::array::from_fn(|place| four[place.min(four.len() - 1)]);
-            for (&panel, scores) in four.iter().zip(&self.scores(ask, which)) {
-                let panel = panel as usize;
-                let stats = self.store.stats(panel..panel + 1);
-                let lanes = ask.listable(panel, self.lanes[panel]);
-                for (lane, &score) in scores.iter().enumerate() {
-                    let most = stats.bound(0, score, ask.known().step, factors);
-                    if lanes >> lane & 1 == 1 && !(most < needed) {
-                        let place = (panel * LANES + lane) as u32;
-                        found.push(Candidate { place, most });
-                    }
-                }
-            }
-        }
-    }
-
-    /// Bound the candidates from `first` on by all their dimensions, and drop those that stay below `needed`.
-    fn look_closer(self, ask: Ask<'_>, first: usize, needed: f32, found: &mut Vec<Candidate>) {
-        if !self.store.has_codes() {
-            return;
-        }
-        let known = ask.known();
-        let dim = self.needs.dim;
-        let query = &ask.group.codes[ask.number * dim..(ask.number + 1) * dim];
-        let euclidean = self.needs.similarity == Similarity::Euclidean;
-        let stats = self.store.code_stats.as_chunks::<3>().0;
-        let bound = |place: u32, dot: i32| {
-            let [step, length, rounding] = stats[place as usize];
-            let loss = if euclidean {
-                half_square(f64::from(length) * (1.0 - 1e-6))
-            } else {
-                0.0
-            };
-            dot as f32 * known.code_step * step
-                + known.code_factors[0] * length
-                + known.code_factors[1] * rounding
-                - loss
-        };
-        let mut kept = first;
-        let dots = self
-            .kernels
-            .row_dots(&self.store.codes, query, known.code_start);
-        for at in first..found.len() {
-            if let Some(next) = found.get(at + AHEAD) {
-                dots.expect(next.place);
-            }
-            let place = found[at].place;
-            let most = bound(place, dots.of(place));
-            if !(most < needed) {
-                found[kept] = Candidate { place, most };
-                kept += 1;
-            }
-        }
-        found.truncate(kept);
-    }
-
-    fn scores(self, ask: Ask<'_>, which: [u32; TILE]) -> [[i32; LANES]; TILE] {
-        let panels = self.store.panels(self.lanes, 0..self.lanes.len());
-        let width = panels.width;
-        let query = &ask.group.values[ask.number * width..(ask.number + 1) * width];
-        self.kernels
-            .scores(panels, which, query, ask.group.starts[ask.number])
-    }
-
-    /// Canonical scores of a batch of candidates into the best.
-    fn score(self, start: usize, scratch: &mut Scratch) {
-        let Scratch {
+    /// Canonical scores of a batch of candidates, the good ones into the best.
+    fn score(self, start: usize, search: &mut Search) {
+        let Search {
             best,
             query,
             candidates,
             ..
-        } = scratch;
-        let dim = self.needs.dim;
-        let items = |batch: usize| {
-            let end = candidates.len().min(batch + BATCH);
-            let batch = candidates.get(batch..end).unwrap_or_default();
-            batch
-                .iter()
-                .map(|candidate| self.store.order[candidate.place as usize])
+        } = search;
+        let batch = |first: usize| {
+            let end = candidates.len().min(first + BATCH);
+            candidates.get(first..end).unwrap_or_default()
         };
-        let row = |item: u32| &self.rows[item as usize * dim..(item as usize + 1) * dim];
-        items(start + BATCH).for_each(|item| self.kernels.expect(row(item)));
+        self.expect(batch(start + BATCH));
+        let batch = batch(start);
         let mut rows: [&[f32]; BATCH] = [&[]; BATCH];
-        let n = items(start)
-            .zip(&mut rows)
-            .map(|(item, place)| *place = row(item))
-            .count();
-        let scores = scores_of(self.needs.similarity, self.kernels, &rows[..n], query);
+        for (row, candidate) in rows.iter_mut().zip(batch) {
+            *row = self.row(candidate.place);
+        }
+        let rows = &rows[..batch.len()];
+        let scores = scores_of(self.needs.similarity, self.kernels, rows, query);
         let floor = best
             .get(self.k - 1)
             .map_or(f32::NEG_INFINITY, |last| last.score);
         let before = best.len();
-        for (item, score) in items(start).zip(scores) {
+        for (candidate, score) in batch.iter().zip(scores) {
+            let item = self.store.order[candidate.place as usize];
             let scored = Scored::new(item, score);
             if scored.score >= floor {
                 best.push(scored);
@@ -351,5 +380,21 @@ impl Finder<'_> {
     }
 }
 
-/// Rows that are asked for before they are read.
-const AHEAD: usize = 6;
+/// Sort pairs by panel; queries of a panel keep their order.
+fn by_panel(pairs: &[Pair], panels: Range<usize>, starts: &mut Vec<u32>, sorted: &mut Vec<Pair>) {
+    starts.clear();
+    starts.resize(panels.len() + 1, 0);
+    for pair in pairs {
+        starts[pair.panel as usize - panels.start + 1] += 1;
+    }
+    for at in 1..starts.len() {
+        starts[at] += starts[at - 1];
+    }
+    sorted.clear();
+    sorted.resize(pairs.len(), Pair::default());
+    for pair in pairs {
+        let place = &mut starts[pair.panel as usize - panels.start];
+        sorted[*place as usize] = *pair;
+        *place += 1;
+    }
+}

@@ -32,7 +32,7 @@ use crate::parallel::Stop;
 use crate::sessions::{Sessions, check_mask};
 use crate::shelf::Shelf;
 use bound::Needs;
-use find::{Ask, Finder, Scratch};
+use find::{Finder, Scratch};
 use kernels::{Kernels, LANES};
 use query::Group;
 use saving::Numbers;
@@ -40,7 +40,7 @@ use space::{Space, length};
 use store::{PADDING, Store};
 
 /// Queries that read a panel while it is in the cache.
-const LARGEST_GROUP: usize = 96;
+const LARGEST_GROUP: usize = 384;
 /// Maxima that a group may have: what still fits into a shared cache.
 const MOST_MAXIMA: usize = 1 << 21;
 /// Panels from which on a few queries are worth being shared among threads.
@@ -71,7 +71,6 @@ pub struct ItemIndex {
 struct Worker {
     group: Group,
     maxima: Vec<i32>,
-    excluded: Vec<u32>,
     scratch: Scratch,
 }
 
@@ -107,7 +106,7 @@ impl ItemIndex {
                 "an index takes vectors of at most {WIDEST} values, got {dim}; reduce them first"
             )));
         }
-        let rows = prepared_rows(vectors, similarity).into_owned();
+        let rows = Array::copy_of(&prepared_rows(vectors, similarity));
         let row = |item: usize| &rows[item * dim..(item + 1) * dim];
         let longest = (0..n_items).into_par_iter().map(|item| length(row(item)));
         let longest = longest.reduce(|| 0.0, f64::max);
@@ -123,15 +122,10 @@ impl ItemIndex {
         }
         space.axes = axes::choose(&sampled, dim, n_items);
         let order = space.order(&rows);
-        let store = Store::new(&rows, &space, order, similarity == Similarity::Euclidean);
+        let loss = similarity == Similarity::Euclidean;
+        let store = Store::new(&rows, &space, order, loss, Kernels::chosen()?);
         let longest = space.longest(&rows);
-        Ok(Self::assemble(
-            rows.into(),
-            similarity,
-            space,
-            store,
-            longest,
-        ))
+        Ok(Self::assemble(rows, similarity, space, store, longest))
     }
 
     fn assemble(
@@ -259,16 +253,14 @@ impl ItemIndex {
         let Worker {
             group,
             maxima,
-            excluded,
             scratch,
         } = worker;
-        let limit = finder.kernels.query_limit();
         group.prepare(
             queries,
             &self.space,
             self.similarity,
             self.needs.longest,
-            limit,
+            finder.kernels,
         );
         let n_panels = finder.lanes.len();
         let n_queries = group.known.len();
@@ -284,23 +276,20 @@ impl ItemIndex {
         } else {
             maxima.chunks_mut(size).enumerate().for_each(scan);
         }
-        let rows = queries.chunks_exact(self.dim()).enumerate();
-        for ((number, query), (items, scores)) in rows.zip(lists) {
-            excluded.clear();
+        let Scratch { searches, .. } = scratch;
+        searches.resize_with(n_queries.max(searches.len()), Default::default);
+        for (number, search) in searches.iter_mut().enumerate().take(n_queries) {
+            search.excluded.clear();
             if let Some(exclude) = exclude {
-                let places = self.places();
-                let items = exclude.row(first + number).iter();
-                excluded.extend(items.map(|&item| places[item as usize]));
-                excluded.sort_unstable();
+                let (items, places) = (exclude.row(first + number), self.places());
+                let excluded = items.iter().map(|&item| places[item as usize]);
+                search.excluded.extend(excluded);
+                search.excluded.sort_unstable();
             }
-            let ask = Ask {
-                group,
-                number,
-                query,
-                excluded,
-            };
-            finder.find(ask, maxima, scratch);
-            write_row(&scratch.best, items, scores);
+        }
+        finder.find(group, queries, maxima, scratch);
+        for (search, (items, scores)) in scratch.searches.iter().zip(lists) {
+            write_row(&search.best, items, scores);
         }
     }
 

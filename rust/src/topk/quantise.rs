@@ -21,12 +21,23 @@ pub fn step_for(largest: f32, limit: i8) -> f32 {
 
 /// Largest absolute value.
 pub fn largest(values: &[f32]) -> f32 {
-    values
-        .iter()
-        .fold(0.0, |largest, value| value.abs().max(largest))
+    let mut lanes = [0.0_f32; 16];
+    let (blocks, rest) = values.as_chunks::<16>();
+    for block in blocks {
+        for (lane, value) in lanes.iter_mut().zip(block) {
+            *lane = if value.abs() > *lane {
+                value.abs()
+            } else {
+                *lane
+            };
+        }
+    }
+    let all = lanes.iter().chain(rest);
+    all.fold(0.0, |largest, value| value.abs().max(largest))
 }
 
-/// Write the integers nearest to `values / step`, within `±limit`.
+/// Write the integers nearest to `values / step`, within `±limit`; compiled for each set of instructions.
+#[inline(always)]
 pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
     let (inverse, limit) = (1.0 / step, f32::from(limit));
     let mut sum = 0_i32;
@@ -34,10 +45,14 @@ pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded
     let chunks = values.chunks(8).zip(out.chunks_mut(8));
     for (values, out) in chunks {
         for (lane, (&value, out)) in values.iter().zip(out).enumerate() {
-            // To the nearest, halves to even: the rounding that every CPU has as one instruction.
-            let rounded = (value * inverse).clamp(-limit, limit).round_ties_even();
-            *out = rounded as i8;
-            sum += rounded as i32;
+            // Added to this, a small number loses what follows its point, and its integer stands in the lowest
+            // bits: rounding that the compiler turns into vectors.
+            const SHIFT: f32 = 12_582_912.0;
+            let shifted = (value * inverse).clamp(-limit, limit) + SHIFT;
+            let integer = shifted.to_bits().cast_signed() - SHIFT.to_bits().cast_signed();
+            let rounded = shifted - SHIFT;
+            *out = integer as i8;
+            sum += integer;
             // Exact in float64: an integer of 8 bits times a float32.
             let back = f64::from(rounded) * f64::from(step);
             let error = f64::from(value) - back;

@@ -2,9 +2,9 @@
 
 use super::bound::{Asked, Projection, above};
 use super::canonical::Similarity;
-use super::kernels::Queries;
-use super::quantise::{largest, quantise, step_for};
-use super::space::{Space, length, scaled};
+use super::kernels::{CodeQuery, Kernels, Queries};
+use super::quantise::{largest, step_for};
+use super::space::{Space, dot, length, scaled};
 
 /// A few queries that are searched together.
 #[derive(Debug, Default)]
@@ -43,8 +43,9 @@ impl Group {
         space: &Space,
         similarity: Similarity,
         longest: f64,
-        limit: i8,
+        kernels: Kernels,
     ) {
+        let limit = kernels.query_limit();
         let (dim, width) = (space.centre.len(), space.width());
         let n_queries = queries.len() / dim;
         let centred = similarity == Similarity::Euclidean;
@@ -87,7 +88,7 @@ impl Group {
             .iter_mut()
             .zip(self.values.chunks_exact_mut(width));
         for ((known, out), values) in places.zip(rows) {
-            let rounded = quantise(values, step_for(largest(values), limit), limit, out);
+            let rounded = kernels.quantise(values, step_for(largest(values), limit), limit, out);
             let whole = known.asked.length;
             let part = length(values);
             let (of_length, extra) = errors.map_or((0.0, 0.0), |errors: Projection| {
@@ -106,23 +107,36 @@ impl Group {
         let rows = self.scaled.chunks_exact(dim);
         let places = self.known.iter_mut().zip(self.codes.chunks_exact_mut(dim));
         for ((known, out), values) in places.zip(rows) {
-            let rounded = quantise(values, step_for(largest(values), limit), limit, out);
+            let rounded = kernels.quantise(values, step_for(largest(values), limit), limit, out);
             known.code_step = rounded.step;
             known.code_start = -128 * rounded.sum;
             known.code_factors = [rounded.error, rounded.length].map(above);
         }
     }
 
-    /// Some of the queries, for the panels.
+    /// A query for the panels.
+    pub fn row(&self, number: usize) -> &[i8] {
+        let width = self.values.len() / self.known.len();
+        &self.values[number * width..(number + 1) * width]
+    }
+
+    /// All queries, for the rows of all dimensions.
+    pub fn codes(&self) -> impl Iterator<Item = CodeQuery<'_>> {
+        let width = self.codes.len() / self.known.len().max(1);
+        let rows = self.codes.chunks_exact(width.max(1));
+        rows.zip(&self.known).map(|(values, known)| CodeQuery {
+            values,
+            start: known.code_start,
+            step: known.code_step,
+            factors: known.code_factors,
+        })
+    }
+
+    /// All queries, for the panels.
     pub fn scan(&self) -> Queries<'_> {
         Queries {
             values: &self.values,
             starts: &self.starts,
         }
     }
-}
-
-fn dot(left: &[f32], right: &[f32]) -> f64 {
-    let products = left.iter().zip(right);
-    products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }

@@ -49,17 +49,13 @@ impl ItemIndex {
     /// The arrays that make the index, by name.
     pub fn parts(&self) -> Vec<(String, Part<'_>)> {
         let store = &self.store;
-        let n_bytes = Store::n_panels(self.n_items) * LANES * store.width;
         let mut parts = vec![
             ("rows", Part::F32(&self.rows)),
             ("numbers", Part::I64(&self.numbers.whole)),
             ("lengths", Part::F64(&self.numbers.real)),
             ("centre", Part::F32(&self.space.centre)),
             ("order", Part::U32(&store.order)),
-            (
-                "panels",
-                Part::U8(&store.bytes[store.first..store.first + n_bytes]),
-            ),
+            ("panels", Part::U8(&store.bytes)),
             ("panel_stats", Part::F32(&store.stats)),
         ];
         if let Some(axes) = &self.space.axes {
@@ -123,7 +119,6 @@ impl ItemIndex {
                 .optional("codes")?
                 .unwrap_or_else(|| Array::from(Vec::new())),
             code_stats: file.optional("code_stats")?.unwrap_or_else(none),
-            first: 0,
             width,
         };
         let rows: Array<f32> = file.array("rows")?;

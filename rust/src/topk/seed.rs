@@ -1,9 +1,9 @@
 //! A value that many panels reach: where a search begins.
 
-use super::kernels::{LANES, PanelStats};
+use super::kernels::{Kernels, LANES, PanelStats};
 
 /// Slots that panels fall into by turns.
-const SLOTS: usize = 256;
+const SLOTS: usize = 512;
 
 /// The largest levels that were seen, by slot.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Seed {
             let slot = &mut self.slots[(self.n_panels / LANES + block) % (SLOTS / LANES)];
             let stats = scales[block].iter().zip(&losses[block]);
             for ((slot, &most), (&scale, &loss)) in slot.iter_mut().zip(maxima).zip(stats) {
-                let level = most as f32 * step * scale - loss;
+                let level = most as f32 * (step * scale) - loss;
                 *slot = if level > *slot { level } else { *slot };
             }
         }
@@ -40,29 +40,21 @@ impl Seed {
     }
 
     /// A level that at least `n` panels reach and not many more, −∞ if no such is known.
-    pub fn reached_by(&self, n: usize) -> f32 {
+    pub fn reached_by(&self, n: usize, kernels: Kernels) -> f32 {
         if n > SLOTS / 2 || n > self.n_panels {
             return f32::NEG_INFINITY;
         }
-        let all = || self.slots.iter().flatten();
-        let count = |level: f32| -> usize {
-            let counts = self.slots.iter().map(|slots| {
-                let reached = slots.iter().map(|&slot| u32::from(slot >= level));
-                reached.sum::<u32>() as usize
-            });
-            counts.sum()
-        };
-        let mut high = all().fold(f32::MIN, |high, &slot| high.max(slot));
-        let mut low = all().fold(
-            high,
-            |low, &slot| if slot > f32::MIN { low.min(slot) } else { low },
-        );
-        if count(low) < n {
+        let slots = self.slots.as_flattened();
+        let mut high = slots.iter().fold(f32::MIN, |high, &slot| high.max(slot));
+        // Slots without a panel, and panels without a listable lane, lie far below.
+        let seen = slots.iter().filter(|&&slot| slot > -1e30);
+        let mut low = seen.fold(high, |low, &slot| low.min(slot));
+        if kernels.count(slots, low) < n {
             return f32::NEG_INFINITY;
         }
-        for _ in 0..12 {
+        for _ in 0..10 {
             let middle = low + (high - low) / 2.0;
-            let reached = count(middle);
+            let reached = kernels.count(slots, middle);
             if reached >= n {
                 low = middle;
                 if reached == n {
@@ -110,12 +102,15 @@ mod tests {
             },
             2.0,
         );
-        for n in [1, 5, 20, 128] {
-            let level = seed.reached_by(n);
+        for n in [1, 5, 20, 128, 256] {
+            let level = seed.reached_by(n, Kernels::Portable);
             let reached = maxima.iter().filter(|&&most| most as f32 >= level).count();
             assert!(reached >= n && reached <= 4 * n + 16, "{n}: {reached}");
         }
-        assert_eq!(seed.reached_by(129), f32::NEG_INFINITY);
-        assert_eq!(Seed::default().reached_by(1), f32::NEG_INFINITY);
+        assert_eq!(seed.reached_by(257, Kernels::Portable), f32::NEG_INFINITY);
+        assert_eq!(
+            Seed::default().reached_by(1, Kernels::Portable),
+            f32::NEG_INFINITY
+        );
     }
 }

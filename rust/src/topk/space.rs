@@ -203,18 +203,22 @@ pub fn scaled(row: &[f32], exponent: i32, out: &mut [f32]) {
     }
 }
 
-/// Length; sums in float64, eight side by side.
+/// Length, in float64.
 pub fn length(row: &[f32]) -> f64 {
+    dot(row, row).sqrt()
+}
+
+/// Dot in float64, eight sums side by side.
+pub fn dot(left: &[f32], right: &[f32]) -> f64 {
     let mut sums = [0.0_f64; 8];
-    let (eights, rest) = row.as_chunks::<8>();
-    for eight in eights {
-        for (sum, &value) in sums.iter_mut().zip(eight) {
-            *sum += f64::from(value) * f64::from(value);
+    let (a, rest) = left.as_chunks::<8>();
+    let (b, other_rest) = right.as_chunks::<8>();
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (&a, &b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += f64::from(a) * f64::from(b);
         }
     }
-    let rest: f64 = rest
-        .iter()
-        .map(|&value| f64::from(value) * f64::from(value))
-        .sum();
-    (sums.iter().sum::<f64>() + rest).sqrt()
+    let rest = rest.iter().zip(other_rest);
+    let rest: f64 = rest.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+    sums.iter().sum::<f64>() + rest
 }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::bound::above;
-use super::kernels::{LANES, PanelStats, Panels};
-use super::quantise::{largest, quantise, step_for};
+use super::kernels::{CodeRows, Kernels, LANES, PanelStats, Panels};
+use super::quantise::{largest, step_for};
 use super::space::{Space, length};
 use crate::mapped::Array;
 
@@ -19,7 +19,7 @@ const LIMIT: i8 = 127;
 pub struct Store {
     /// Item at each place of the scan.
     pub order: Array<u32>,
-    /// See [`Panels`]; begins at `first` so that panels are aligned.
+    /// See [`Panels`].
     pub bytes: Array<u8>,
     /// Statistics of the panels, one column after another: see [`PanelStats`].
     pub stats: Array<f32>,
@@ -27,8 +27,6 @@ pub struct Store {
     pub codes: Array<u8>,
     /// For each row of `codes`: step, length of z, length of its rounding.
     pub code_stats: Array<f32>,
-    /// First byte of the first panel.
-    pub first: usize,
     /// Bytes of an item in the panels.
     pub width: usize,
 }
@@ -40,17 +38,16 @@ impl Store {
     }
 
     /// Quantise the items in the given order.
-    pub fn new(rows: &[f32], space: &Space, order: Vec<u32>, loss: bool) -> Self {
+    pub fn new(rows: &[f32], space: &Space, order: Vec<u32>, loss: bool, kernels: Kernels) -> Self {
         let (dim, width) = (space.centre.len(), space.width());
         let n_panels = Self::n_panels(order.len());
-        let mut bytes = vec![0x80_u8; n_panels * LANES * width + 64];
-        let first = bytes.as_ptr().align_offset(64).min(64);
+        let mut bytes = vec![0x80_u8; n_panels * LANES * width];
         let code_rows = if space.axes.is_some() { order.len() } else { 0 };
         let mut codes = vec![0_u8; code_rows * dim];
         let mut code_stats = vec![0.0_f32; code_rows * 3];
         let mut stats = vec![[0.0_f32; 5]; n_panels];
         // A panel without axes has no codes; a chunk of nothing must still come once a panel.
-        let mut parts: Vec<Part<'_>> = bytes[first..]
+        let mut parts: Vec<Part<'_>> = bytes
             .chunks_exact_mut(LANES * width)
             .zip(&mut stats)
             .zip(order.chunks(LANES))
@@ -75,17 +72,16 @@ impl Store {
             .par_chunks_mut(PADDING)
             .for_each_init(Scratch::default, |scratch, parts| {
                 for part in parts {
-                    part.fill(rows, space, loss, scratch);
+                    part.fill(rows, space, loss, kernels, scratch);
                 }
             });
         let columns = (0..5).flat_map(|column| stats.iter().map(move |row| row[column]));
         Self {
             stats: columns.collect::<Vec<f32>>().into(),
             order: order.into(),
-            bytes: bytes.into(),
-            codes: codes.into(),
-            code_stats: code_stats.into(),
-            first,
+            bytes: Array::copy_of(&bytes),
+            codes: Array::copy_of(&codes),
+            code_stats: Array::copy_of(&code_stats),
             width,
         }
     }
@@ -94,10 +90,16 @@ impl Store {
     pub fn panels<'a>(&'a self, lanes: &'a [u16], which: Range<usize>) -> Panels<'a> {
         let size = LANES * self.width;
         Panels {
-            bytes: &self.bytes[self.first + which.start * size..self.first + which.end * size],
+            bytes: &self.bytes[which.start * size..which.end * size],
             width: self.width,
             lanes: &lanes[which],
         }
+    }
+
+    /// The bytes of a panel.
+    pub fn panel(&self, which: usize) -> &[u8] {
+        let size = LANES * self.width;
+        &self.bytes[which * size..][..size]
     }
 
     /// Statistics of some panels.
@@ -110,6 +112,16 @@ impl Store {
             rounding: column(2),
             rest: column(3),
             loss: column(4),
+        }
+    }
+
+    /// The rows of all dimensions.
+    pub fn code_rows(&self, width: usize, loss: bool) -> CodeRows<'_> {
+        CodeRows {
+            bytes: &self.codes,
+            stats: self.code_stats.as_chunks::<3>().0,
+            width,
+            loss,
         }
     }
 
@@ -136,7 +148,14 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn fill(&mut self, rows: &[f32], space: &Space, loss: bool, scratch: &mut Scratch) {
+    fn fill(
+        &mut self,
+        rows: &[f32],
+        space: &Space,
+        loss: bool,
+        kernels: Kernels,
+        scratch: &mut Scratch,
+    ) {
         let (dim, width) = (space.centre.len(), space.width());
         let Scratch {
             centred,
@@ -161,7 +180,7 @@ impl Part<'_> {
         let mut most = [0.0_f64; 3];
         let mut least = f64::INFINITY;
         for (lane, values) in scanned.chunks_exact(n_scanned).enumerate() {
-            let rounded = quantise(values, step, LIMIT, integers);
+            let rounded = kernels.quantise(values, step, LIMIT, integers);
             for (step, four) in integers[..width].as_chunks::<4>().0.iter().enumerate() {
                 let at = (step * LANES + lane) * 4;
                 let four = four.map(|value| value.cast_unsigned() ^ 0x80);
@@ -186,7 +205,7 @@ impl Part<'_> {
         let places = codes.zip(self.code_stats.chunks_exact_mut(3));
         for (values, (codes, stats)) in centred.chunks_exact(dim).zip(places) {
             let step = step_for(largest(values), LIMIT);
-            let rounded = quantise(values, step, LIMIT, integers);
+            let rounded = kernels.quantise(values, step, LIMIT, integers);
             for (code, &value) in codes.iter_mut().zip(integers.iter()) {
                 *code = value.cast_unsigned() ^ 0x80;
             }
@@ -196,7 +215,7 @@ impl Part<'_> {
 }
 
 /// Half of a squared length, rounded downwards.
-pub fn half_square(length: f64) -> f32 {
+fn half_square(length: f64) -> f32 {
     ((length * length / 2.0 * (1.0 - 1e-9)) as f32)
         .next_down()
         .max(0.0)

@@ -6,8 +6,11 @@ macro_rules! path {
         pub mod $name {
             use std::arch::x86_64::*;
 
+            use super::super::super::quantise::{self, Rounded};
             use super::super::sweep::{self, Maxima};
-            use super::super::{BATCH, LANES, Panels, Queries, TILE};
+            use super::super::{
+                AHEAD, BATCH, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries,
+            };
 
             /// Queries of a tile: with two sums each, all stay in the 16 registers.
             const QUERIES: usize = $queries;
@@ -117,34 +120,65 @@ macro_rules! path {
             }
 
             /// # Safety
-            /// Each panel holds `LANES * query.len()` bytes.
+            /// The panel holds `LANES` bytes for each of a look's query.
             #[target_feature(enable = $features)]
-            pub unsafe fn scores(
-                panels: [&[u8]; TILE],
-                query: &[i8],
-                start: i32,
-            ) -> [[i32; LANES]; TILE] {
-                let mut out = [[0; LANES]; TILE];
-                for (out, panel) in out.iter_mut().zip(panels) {
-                    // SAFETY: as promised by the caller; a row of `out` is as long as two registers.
+            pub unsafe fn look(panel: &[u8], looks: &[Look<'_>], found: &mut Vec<Hit>) {
+                for look in looks {
+                    let (values, start) = (look.query.as_ptr(), &raw const look.start);
+                    let mut bounds = [0.0; LANES];
+                    let mut reached = 0;
+                    // SAFETY: as promised by the caller; `bounds` is as long as two registers.
                     unsafe {
-                        let [[low, high]] = dots_of_one::<1>(
-                            panel.as_ptr(),
-                            query.as_ptr(),
-                            &raw const start,
-                            query.len(),
-                        );
-                        _mm256_storeu_si256(out.as_mut_ptr().cast(), low);
-                        _mm256_storeu_si256(out.as_mut_ptr().add(8).cast(), high);
+                        let [halves] =
+                            dots_of_one::<1>(panel.as_ptr(), values, start, look.query.len());
+                        for (half, &sums) in halves.iter().enumerate() {
+                            let scale = _mm256_set1_ps(look.side.scale);
+                            let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
+                            let bound = _mm256_add_ps(scaled, _mm256_set1_ps(look.side.plus));
+                            let needed = _mm256_set1_ps(look.needed);
+                            let not_below = _mm256_cmp_ps::<_CMP_NLT_UQ>(bound, needed);
+                            reached |= (_mm256_movemask_ps(not_below) as u16) << (8 * half);
+                            _mm256_storeu_ps(bounds.as_mut_ptr().add(8 * half), bound);
+                        }
+                    }
+                    reached &= look.lanes;
+                    while reached != 0 {
+                        let lane = reached.trailing_zeros();
+                        found.push(Hit {
+                            query: look.number,
+                            place: look.first + lane,
+                            most: bounds[lane as usize],
+                        });
+                        reached &= reached - 1;
                     }
                 }
-                out
+            }
+
+            /// # Safety
+            /// Every hit has a row and a query, equally wide.
+            #[target_feature(enable = $features)]
+            pub unsafe fn closer(rows: CodeRows<'_>, queries: &[CodeQuery<'_>], hits: &mut [Hit]) {
+                for at in 0..hits.len() {
+                    if let Some(next) = hits.get(at + AHEAD) {
+                        let row = rows.bytes.as_ptr();
+                        let row = row.wrapping_add(next.place as usize * rows.width);
+                        for offset in (0..rows.width).step_by(64) {
+                            _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(offset).cast());
+                        }
+                    }
+                    let hit = &mut hits[at];
+                    let query = &queries[hit.query as usize];
+                    let row = &rows.bytes[hit.place as usize * rows.width..][..rows.width];
+                    // SAFETY: as promised by the caller.
+                    let dot = unsafe { row_dot(row, query.values) };
+                    hit.most = rows.bound(hit.place, dot, query);
+                }
             }
 
             /// # Safety
             /// `row` is as long as `query`.
             #[target_feature(enable = $features)]
-            pub unsafe fn row_dot(row: &[u8], query: &[i8]) -> i32 {
+            unsafe fn row_dot(row: &[u8], query: &[i8]) -> i32 {
                 let step = $step;
                 let mut sums = _mm256_setzero_si256();
                 let whole = query.len() / 32 * 32;
@@ -172,11 +206,11 @@ macro_rules! path {
             /// # Safety
             /// Every row is as long as `query`.
             #[target_feature(enable = $features)]
-            pub unsafe fn dots(rows: &[&[f32]; BATCH], query: &[f64]) -> [f64; BATCH] {
+            pub unsafe fn dots(rows: &[&[f32]; BATCH], n: usize, query: &[f64]) -> [f64; BATCH] {
                 let mut sums = [_mm256_setzero_pd(); 4];
                 let whole = query.len() / 4 * 4;
                 for start in (0..whole).step_by(4) {
-                    for (quarter, sum) in sums.iter_mut().enumerate() {
+                    for (quarter, sum) in sums.iter_mut().enumerate().take(n.div_ceil(4)) {
                         let mut four = [_mm_setzero_ps(); 4];
                         for (place, values) in four.iter_mut().enumerate() {
                             // SAFETY: four values from `start` on exist in every row.
@@ -211,6 +245,18 @@ macro_rules! path {
                     }
                 }
                 out
+            }
+
+            /// See [`quantise::quantise`].
+            #[target_feature(enable = $features)]
+            pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
+                quantise::quantise(values, step, limit, out)
+            }
+
+            /// See [`sweep::count`].
+            #[target_feature(enable = $features)]
+            pub fn count(values: &[f32], level: f32) -> usize {
+                sweep::count(values, level)
             }
 
             /// See [`sweep::sweep`].

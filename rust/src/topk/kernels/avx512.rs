@@ -1,22 +1,15 @@
 //! AVX-512 with VNNI: one instruction multiplies 64 pairs of bytes and adds them up in fours.
 
-use std::arch::x86_64::{
-    __m256, __m512i, _MM_HINT_T0, _mm_max_epi32, _mm_prefetch, _mm_storeu_si128,
-    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_maskz_loadu_ps, _mm256_max_epi32,
-    _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_unpackhi_ps,
-    _mm256_unpacklo_ps, _mm512_add_epi32, _mm512_castsi512_si256, _mm512_cvtps_pd,
-    _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64, _mm512_fmadd_pd, _mm512_loadu_si512,
-    _mm512_mask_mov_epi32, _mm512_maskz_loadu_epi8, _mm512_max_epi32, _mm512_reduce_add_epi32,
-    _mm512_set1_epi32, _mm512_set1_pd, _mm512_setzero_pd, _mm512_setzero_si512, _mm512_storeu_pd,
-    _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64,
-};
+use std::arch::x86_64::*;
 
+use super::super::quantise::{self, Rounded};
 use super::sweep::{self, Maxima};
-use super::{BATCH, LANES, Panels, Queries, TILE};
+use super::{AHEAD, BATCH, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries, TILE};
 
 /// Queries of a tile: 6 × 4 sums and what they need fill the 32 registers.
 const QUERIES: usize = 6;
+/// Queries that look at a panel together.
+const TOGETHER: usize = 8;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
@@ -149,30 +142,100 @@ unsafe fn dots_of_four<const M: usize>(
 }
 
 /// # Safety
-/// Each panel holds `LANES * query.len()` bytes.
+/// The panel holds `LANES` bytes for each of a look's query.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub unsafe fn scores(panels: [&[u8]; TILE], query: &[i8], start: i32) -> [[i32; LANES]; TILE] {
-    let pointers = [
-        panels[0].as_ptr(),
-        panels[1].as_ptr(),
-        panels[2].as_ptr(),
-        panels[3].as_ptr(),
-    ];
-    let mut out = [[0; LANES]; TILE];
-    // SAFETY: as promised by the caller; a row of `out` is as long as a register.
-    unsafe {
-        let [sums] = dots_of_four::<1>(pointers, query.as_ptr(), &raw const start, query.len());
-        for (out, sums) in out.iter_mut().zip(sums) {
-            _mm512_storeu_si512(out.as_mut_ptr().cast(), sums);
+pub unsafe fn look(panel: &[u8], looks: &[Look<'_>], found: &mut Vec<Hit>) {
+    for some in looks.chunks(TOGETHER) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match some.len() {
+                1 => look_at::<1>(panel, some, found),
+                2 => look_at::<2>(panel, some, found),
+                3 => look_at::<3>(panel, some, found),
+                4 => look_at::<4>(panel, some, found),
+                5 => look_at::<5>(panel, some, found),
+                6 => look_at::<6>(panel, some, found),
+                7 => look_at::<7>(panel, some, found),
+                _ => look_at::<TOGETHER>(panel, some, found),
+            }
         }
     }
-    out
 }
 
 /// # Safety
-/// `row` is as long as `query`.
+/// There are `M` looks; the panel holds `LANES` bytes for each of a look's query.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub unsafe fn row_dot(row: &[u8], query: &[i8]) -> i32 {
+unsafe fn look_at<const M: usize>(panel: &[u8], looks: &[Look<'_>], found: &mut Vec<Hit>) {
+    let mut sums = [_mm512_setzero_si512(); M];
+    let mut queries = [std::ptr::null(); M];
+    for ((sum, query), look) in sums.iter_mut().zip(&mut queries).zip(looks) {
+        *sum = _mm512_set1_epi32(look.start);
+        *query = look.query.as_ptr();
+    }
+    for step in 0..panel.len() / 64 {
+        // SAFETY: step `s` reads bytes `64 s..64 s + 64` of the panel and `4 s..4 s + 4` of a query.
+        unsafe {
+            let items = _mm512_loadu_si512(panel.as_ptr().add(64 * step).cast());
+            for (sum, query) in sums.iter_mut().zip(&queries) {
+                let query = query.add(4 * step).cast::<i32>();
+                let query = _mm512_set1_epi32(query.read_unaligned());
+                *sum = _mm512_dpbusd_epi32(*sum, items, query);
+            }
+        }
+    }
+    for (&sum, look) in sums.iter().zip(looks) {
+        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(look.side.scale));
+        let bound = _mm512_add_ps(scaled, _mm512_set1_ps(look.side.plus));
+        let needed = _mm512_set1_ps(look.needed);
+        let mut reached = _mm512_mask_cmp_ps_mask::<_CMP_NLT_UQ>(look.lanes, bound, needed);
+        if reached != 0 {
+            let mut bounds = [0.0; LANES];
+            // SAFETY: `bounds` is as long as a register.
+            unsafe { _mm512_storeu_ps(bounds.as_mut_ptr(), bound) };
+            while reached != 0 {
+                let lane = reached.trailing_zeros();
+                found.push(Hit {
+                    query: look.number,
+                    place: look.first + lane,
+                    most: bounds[lane as usize],
+                });
+                reached &= reached - 1;
+            }
+        }
+    }
+}
+
+/// # Safety
+/// Every hit has a row and a query, equally wide.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub unsafe fn closer(rows: CodeRows<'_>, queries: &[CodeQuery<'_>], hits: &mut [Hit]) {
+    for at in 0..hits.len() {
+        if let Some(next) = hits.get(at + AHEAD) {
+            let row = rows
+                .bytes
+                .as_ptr()
+                .wrapping_add(next.place as usize * rows.width);
+            for offset in (0..rows.width).step_by(64) {
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(offset).cast());
+            }
+        }
+        let hit = &mut hits[at];
+        let query = &queries[hit.query as usize];
+        // SAFETY: as promised by the caller.
+        let dot = unsafe {
+            let row = rows.bytes.as_ptr().add(hit.place as usize * rows.width);
+            row_dot(row, query.values)
+        };
+        hit.most = rows.bound(hit.place, dot, query);
+    }
+}
+
+/// # Safety
+/// `row` points to as many bytes as the query has.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn row_dot(row: *const u8, query: &[i8]) -> i32 {
     let mut sums = [_mm512_setzero_si512(); 2];
     for (number, start) in (0..query.len()).step_by(64).enumerate() {
         let left = query.len() - start;
@@ -184,7 +247,7 @@ pub unsafe fn row_dot(row: &[u8], query: &[i8]) -> i32 {
         // SAFETY: bytes `start..start + 64` that the mask leaves exist in both; others are not read.
         let (items, query) = unsafe {
             (
-                _mm512_maskz_loadu_epi8(mask, row.as_ptr().add(start).cast()),
+                _mm512_maskz_loadu_epi8(mask, row.add(start).cast()),
                 _mm512_maskz_loadu_epi8(mask, query.as_ptr().add(start)),
             )
         };
@@ -197,12 +260,12 @@ pub unsafe fn row_dot(row: &[u8], query: &[i8]) -> i32 {
 /// # Safety
 /// Every row is as long as `query`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub unsafe fn dots(rows: &[&[f32]; BATCH], query: &[f64]) -> [f64; BATCH] {
+pub unsafe fn dots(rows: &[&[f32]; BATCH], n: usize, query: &[f64]) -> [f64; BATCH] {
     let mut sums = [_mm512_setzero_pd(); 2];
     for start in (0..query.len()).step_by(8) {
         let left = (query.len() - start).min(8);
         let mask = u8::MAX >> (8 - left);
-        for (half, sum) in sums.iter_mut().enumerate() {
+        for (half, sum) in sums.iter_mut().enumerate().take(n.div_ceil(8)) {
             let mut eight = [_mm256_setzero_ps(); 8];
             for (place, values) in eight.iter_mut().enumerate() {
                 // SAFETY: values `start..start + left` of every row exist; others are not read.
@@ -259,8 +322,66 @@ fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
     ]
 }
 
-/// See [`sweep::sweep`].
+/// See [`sweep::sweep`], whose loop this is.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
-    sweep::sweep(maxima, take);
+    let Maxima {
+        values,
+        stats,
+        step,
+        factors,
+        needed,
+    } = maxima;
+    let columns = [
+        stats.scale,
+        stats.length,
+        stats.rounding,
+        stats.rest,
+        stats.loss,
+    ];
+    assert!(columns.iter().all(|column| column.len() >= values.len()));
+    let [scale, length, rounding, rest, loss] = columns.map(<[f32]>::as_ptr);
+    let (step, needed) = (_mm512_set1_ps(step), _mm512_set1_ps(needed));
+    let factors = [
+        _mm512_set1_ps(factors[0]),
+        _mm512_set1_ps(factors[1]),
+        _mm512_set1_ps(factors[2]),
+    ];
+    for first in (0..values.len() / LANES * LANES).step_by(LANES) {
+        // SAFETY: all six hold `LANES` numbers from `first` on.
+        let mut reached = unsafe {
+            let dots = _mm512_cvtepi32_ps(_mm512_loadu_si512(values.as_ptr().add(first).cast()));
+            let scaled =
+                _mm512_mul_ps(dots, _mm512_mul_ps(step, _mm512_loadu_ps(scale.add(first))));
+            let length = _mm512_mul_ps(factors[0], _mm512_loadu_ps(length.add(first)));
+            let rounding = _mm512_mul_ps(factors[1], _mm512_loadu_ps(rounding.add(first)));
+            let rest = _mm512_mul_ps(factors[2], _mm512_loadu_ps(rest.add(first)));
+            let errors = _mm512_add_ps(_mm512_add_ps(length, rounding), rest);
+            let plus = _mm512_sub_ps(errors, _mm512_loadu_ps(loss.add(first)));
+            _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(_mm512_add_ps(scaled, plus), needed)
+        };
+        while reached != 0 {
+            take(first + reached.trailing_zeros() as usize);
+            reached &= reached - 1;
+        }
+    }
+}
+
+/// See [`quantise::quantise`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
+    quantise::quantise(values, step, limit, out)
+}
+
+/// See [`sweep::count`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn count(values: &[f32], level: f32) -> usize {
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    let mut n = 0;
+    for block in blocks {
+        // SAFETY: a block is as long as a register.
+        let block = unsafe { _mm512_loadu_ps(block.as_ptr()) };
+        n += _mm512_cmp_ps_mask::<_CMP_GE_OQ>(block, _mm512_set1_ps(level)).count_ones() as usize;
+    }
+    n + sweep::count(rest, level)
 }

@@ -12,10 +12,11 @@ mod avx512;
 mod portable;
 mod sweep;
 
+use super::quantise::{Rounded, quantise};
 use crate::cpu::Cpu;
 use crate::error::Result;
 
-pub use sweep::{Maxima, PanelStats};
+pub use sweep::{Maxima, PanelStats, Side};
 
 /// Items of a panel: one 512-bit register holds four bytes of each.
 pub const LANES: usize = 16;
@@ -23,6 +24,8 @@ pub const LANES: usize = 16;
 pub const TILE: usize = 4;
 /// Items whose canonical sums run side by side.
 pub const BATCH: usize = 16;
+/// Hits whose rows are asked for before they are read.
+const AHEAD: usize = 8;
 
 /// Panels of 8-bit items as the scan reads them.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,80 @@ pub struct Queries<'a> {
     pub values: &'a [i8],
     /// −128 · the sum of each row.
     pub starts: &'a [i32],
+}
+
+/// A query that looks at a panel.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Look<'a> {
+    /// Its 8-bit values.
+    pub query: &'a [i8],
+    /// −128 · their sum.
+    pub start: i32,
+    /// What makes bounds of its dots.
+    pub side: Side,
+    /// What they have to reach.
+    pub needed: f32,
+    /// Lanes that it may list.
+    pub lanes: u16,
+    /// Its number in the group.
+    pub number: u32,
+    /// Place of the panel's first lane.
+    pub first: u32,
+}
+
+/// An item that may belong to a query's list.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit {
+    /// Number of the query in its group.
+    pub query: u32,
+    /// Place of the item in the scan.
+    pub place: u32,
+    /// Its bound.
+    pub most: f32,
+}
+
+/// Items in all their dimensions, a row of bytes (each value + 128) each.
+#[derive(Debug, Clone, Copy)]
+pub struct CodeRows<'a> {
+    /// `[place][width]`.
+    pub bytes: &'a [u8],
+    /// Step, length, length of the rounding.
+    pub stats: &'a [[f32; 3]],
+    /// Bytes of a row.
+    pub width: usize,
+    /// Whether an item loses half its squared length.
+    pub loss: bool,
+}
+
+/// A query in all its dimensions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CodeQuery<'a> {
+    /// 8-bit values.
+    pub values: &'a [i8],
+    /// −128 · their sum.
+    pub start: i32,
+    /// Their step.
+    pub step: f32,
+    /// Factors of a row's length and rounding.
+    pub factors: [f32; 2],
+}
+
+impl CodeRows<'_> {
+    /// The most that the item of a row with this dot may have of what is compared.
+    #[inline(always)]
+    fn bound(&self, place: u32, dot: i32, query: &CodeQuery<'_>) -> f32 {
+        let [step, length, rounding] = self.stats[place as usize];
+        // Lengths are rounded upwards; half the square must not be.
+        let loss = if self.loss {
+            length * length * 0.499_999
+        } else {
+            0.0
+        };
+        (dot + query.start) as f32 * (query.step * step)
+            + query.factors[0] * length
+            + query.factors[1] * rounding
+            - loss
+    }
 }
 
 /// Which instructions the loops use.
@@ -114,42 +191,51 @@ impl Kernels {
         }
     }
 
-    /// Dots of one query with all lanes of four panels, listable or not.
+    /// Score a panel for some queries; every listable lane that reaches what is needed is added to `found`.
     ///
     /// # Panics
-    /// If a panel does not exist or a length does not fit.
-    pub fn scores(
-        self,
-        panels: Panels<'_>,
-        which: [u32; TILE],
-        query: &[i8],
-        start: i32,
-    ) -> [[i32; LANES]; TILE] {
-        let size = LANES * panels.width;
-        assert!(panels.width > 0 && panels.width.is_multiple_of(4));
-        assert_eq!(query.len(), panels.width);
-        let four = which.map(|panel| &panels.bytes[panel as usize * size..][..size]);
-        // SAFETY: each slice holds one panel and the query one row; `chosen` found the instructions.
+    /// If a query is not as wide as the panel.
+    pub fn look(self, panel: &[u8], looks: &[Look<'_>], found: &mut Vec<Hit>) {
+        for look in looks {
+            assert_eq!(panel.len(), LANES * look.query.len());
+        }
+        // SAFETY: the panel holds `LANES` bytes for each of a query's (above), of which there are a multiple
+        // of 4 (`Store`); `chosen` found the instructions.
         unsafe {
             match self {
-                Self::Portable => portable::scores(four, query, start),
+                Self::Portable => portable::look(panel, looks, found),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => avx2::plain::scores(four, query, start),
+                Self::Avx2 => avx2::plain::look(panel, looks, found),
                 #[cfg(target_arch = "x86_64")]
-                Self::AvxVnni => avx2::vnni::scores(four, query, start),
+                Self::AvxVnni => avx2::vnni::look(panel, looks, found),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::scores(four, query, start),
+                Self::Avx512Vnni => avx512::look(panel, looks, found),
             }
         }
     }
 
-    /// Dots of one query with rows of bytes (each value + 128) that are as long.
-    pub fn row_dots<'a>(self, rows: &'a [u8], query: &'a [i8], start: i32) -> RowDots<'a> {
-        RowDots {
-            kernels: self,
-            rows,
-            query,
-            start,
+    /// Bound every hit by all its dimensions: the dot of a row of bytes (each value + 128) with a query.
+    ///
+    /// # Panics
+    /// If a hit's row or query does not exist.
+    pub fn closer(self, rows: CodeRows<'_>, queries: &[CodeQuery<'_>], hits: &mut [Hit]) {
+        let n_rows = rows.bytes.len() / rows.width;
+        assert_eq!(rows.stats.len(), n_rows);
+        assert!(queries.iter().all(|query| query.values.len() == rows.width));
+        let most = hits.iter().map(|hit| hit.place as usize).max().unwrap_or(0);
+        let last = hits.iter().map(|hit| hit.query as usize).max().unwrap_or(0);
+        assert!(hits.is_empty() || (most < n_rows && last < queries.len()));
+        // SAFETY: every hit has a row and a query, equally wide (above); `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => portable::closer(rows, queries, hits),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::closer(rows, queries, hits),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::closer(rows, queries, hits),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => avx512::closer(rows, queries, hits),
+            }
         }
     }
 
@@ -159,17 +245,18 @@ impl Kernels {
     /// # Panics
     /// If there is no row, or too many, or one of another width.
     pub fn dots(self, rows: &[&[f32]], query: &[f64]) -> [f64; BATCH] {
+        let n = rows.len();
         let rows = batch(rows, query.len());
         // SAFETY: every row is as long as the query; `chosen` found the instructions.
         unsafe {
             match self {
-                Self::Portable => portable::dots(&rows, query),
+                Self::Portable => portable::dots(&rows, n, query),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => avx2::plain::dots(&rows, query),
+                Self::Avx2 => avx2::plain::dots(&rows, n, query),
                 #[cfg(target_arch = "x86_64")]
-                Self::AvxVnni => avx2::vnni::dots(&rows, query),
+                Self::AvxVnni => avx2::vnni::dots(&rows, n, query),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::dots(&rows, query),
+                Self::Avx512Vnni => avx512::dots(&rows, n, query),
             }
         }
     }
@@ -193,6 +280,38 @@ impl Kernels {
         }
     }
 
+    /// Write the integers nearest to `values / step`, within `±limit`.
+    pub fn quantise(self, values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
+        // SAFETY: `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => quantise(values, step, limit, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::quantise(values, step, limit, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::quantise(values, step, limit, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => avx512::quantise(values, step, limit, out),
+            }
+        }
+    }
+
+    /// How many values are not below a level.
+    pub fn count(self, values: &[f32], level: f32) -> usize {
+        // SAFETY: `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => sweep::count(values, level),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::count(values, level),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::count(values, level),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => avx512::count(values, level),
+            }
+        }
+    }
+
     /// Ask for memory that will be read soon.
     fn prefetch<T>(self, values: &[T]) {
         #[cfg(target_arch = "x86_64")]
@@ -211,44 +330,6 @@ impl Kernels {
     /// Ask for a row that [`Kernels::dots`] will read soon.
     pub fn expect(self, row: &[f32]) {
         self.prefetch(row);
-    }
-}
-
-/// See [`Kernels::row_dots`].
-#[derive(Debug, Clone, Copy)]
-pub struct RowDots<'a> {
-    kernels: Kernels,
-    rows: &'a [u8],
-    query: &'a [i8],
-    start: i32,
-}
-
-impl RowDots<'_> {
-    /// Ask for a row that will be read soon.
-    pub fn expect(&self, row: u32) {
-        self.kernels.prefetch(self.row(row));
-    }
-
-    /// The dot with a row.
-    pub fn of(&self, row: u32) -> i32 {
-        let (row, query) = (self.row(row), self.query);
-        // SAFETY: both are equally long; `chosen` found the instructions.
-        let dot = unsafe {
-            match self.kernels {
-                Kernels::Portable => portable::row_dot(row, query),
-                #[cfg(target_arch = "x86_64")]
-                Kernels::Avx2 => avx2::plain::row_dot(row, query),
-                #[cfg(target_arch = "x86_64")]
-                Kernels::AvxVnni => avx2::vnni::row_dot(row, query),
-                #[cfg(target_arch = "x86_64")]
-                Kernels::Avx512Vnni => avx512::row_dot(row, query),
-            }
-        };
-        self.start + dot
-    }
-
-    fn row(&self, row: u32) -> &[u8] {
-        &self.rows[row as usize * self.query.len()..][..self.query.len()]
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plain Rust: for CPUs without the other paths, and what they are tested against.
 
-use super::{BATCH, LANES, Panels, Queries, TILE};
+use super::{BATCH, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries};
 
 pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let size = LANES * panels.width;
@@ -19,8 +19,28 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     }
 }
 
-pub fn scores(panels: [&[u8]; TILE], query: &[i8], start: i32) -> [[i32; LANES]; TILE] {
-    panels.map(|panel| panel_scores(panel, query, start))
+pub fn look(panel: &[u8], looks: &[Look<'_>], found: &mut Vec<Hit>) {
+    for look in looks {
+        let scores = panel_scores(panel, look.query, look.start);
+        for (lane, &score) in scores.iter().enumerate() {
+            let most = look.side.bound(score);
+            if look.lanes >> lane & 1 == 1 && !(most < look.needed) {
+                found.push(Hit {
+                    query: look.number,
+                    place: look.first + lane as u32,
+                    most,
+                });
+            }
+        }
+    }
+}
+
+pub fn closer(rows: CodeRows<'_>, queries: &[CodeQuery<'_>], hits: &mut [Hit]) {
+    for hit in hits {
+        let query = &queries[hit.query as usize];
+        let row = &rows.bytes[hit.place as usize * rows.width..][..rows.width];
+        hit.most = rows.bound(hit.place, row_dot(row, query.values), query);
+    }
 }
 
 fn panel_scores(panel: &[u8], query: &[i8], start: i32) -> [i32; LANES] {
@@ -36,17 +56,17 @@ fn panel_scores(panel: &[u8], query: &[i8], start: i32) -> [i32; LANES] {
     sums
 }
 
-pub fn row_dot(row: &[u8], query: &[i8]) -> i32 {
+fn row_dot(row: &[u8], query: &[i8]) -> i32 {
     row.iter()
         .zip(query)
         .map(|(&item, &query)| i32::from(item) * i32::from(query))
         .sum()
 }
 
-pub fn dots(rows: &[&[f32]; BATCH], query: &[f64]) -> [f64; BATCH] {
+pub fn dots(rows: &[&[f32]; BATCH], n: usize, query: &[f64]) -> [f64; BATCH] {
     let mut sums = [0.0; BATCH];
     for (column, &query) in query.iter().enumerate() {
-        for (sum, row) in sums.iter_mut().zip(rows) {
+        for (sum, row) in sums.iter_mut().zip(&rows[..n]) {
             *sum += f64::from(row[column]) * query;
         }
     }

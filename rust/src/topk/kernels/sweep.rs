@@ -17,16 +17,34 @@ pub struct PanelStats<'a> {
     pub loss: &'a [f32],
 }
 
-impl PanelStats<'_> {
-    /// The most that an item of a panel with this dot may have of what is compared; `step` and `factors`
-    /// are the query's side.
+/// What turns the dots of one query and one panel into bounds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Side {
+    /// Factor of a dot.
+    pub scale: f32,
+    /// What is added: the errors less the loss.
+    pub plus: f32,
+}
+
+impl Side {
+    /// The most that an item with this dot may have of what is compared.
     #[inline(always)]
-    pub fn bound(&self, panel: usize, dot: i32, step: f32, factors: [f32; 3]) -> f32 {
-        dot as f32 * step * self.scale[panel]
-            + factors[0] * self.length[panel]
-            + factors[1] * self.rounding[panel]
-            + factors[2] * self.rest[panel]
-            - self.loss[panel]
+    pub fn bound(self, dot: i32) -> f32 {
+        dot as f32 * self.scale + self.plus
+    }
+}
+
+impl PanelStats<'_> {
+    /// Of a panel and a query with these factors and this step.
+    #[inline(always)]
+    pub fn side(&self, panel: usize, step: f32, factors: [f32; 3]) -> Side {
+        Side {
+            scale: step * self.scale[panel],
+            plus: factors[0] * self.length[panel]
+                + factors[1] * self.rounding[panel]
+                + factors[2] * self.rest[panel]
+                - self.loss[panel],
+        }
     }
 }
 
@@ -75,7 +93,7 @@ pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
             rest: &rest[block],
             loss: &loss[block],
         };
-        let bound = |lane: usize| stats.bound(lane, values[block][lane], step, factors);
+        let bound = |lane: usize| stats.side(lane, step, factors).bound(values[block][lane]);
         let mut bounds = [0.0_f32; LANES];
         for (lane, out) in bounds.iter_mut().enumerate() {
             *out = bound(lane);
@@ -92,4 +110,18 @@ pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
             }
         }
     }
+}
+
+/// How many values are not below a level.
+#[inline(always)]
+pub fn count(values: &[f32], level: f32) -> usize {
+    let mut counts = [0_u32; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for (count, &value) in counts.iter_mut().zip(block) {
+            *count += u32::from(value >= level);
+        }
+    }
+    let rest = rest.iter().filter(|&&value| value >= level).count();
+    counts.iter().sum::<u32>() as usize + rest
 }
