@@ -17,14 +17,15 @@ def random_vectors(n: int, dim: int, seed: int = 0) -> np.ndarray:
 
 
 def like(vectors: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
-    """More vectors of the kind: means of two random rows plus a tenth of noise, unit length."""
+    """More vectors of the kind: means of two random rows plus noise of a tenth, unit length."""
     rng = np.random.default_rng(seed)
     made = np.empty((n, vectors.shape[1]), dtype=np.float32)
     for start in range(0, n, 50_000):
         part = made[start : start + 50_000]
         first, second = rng.integers(0, len(vectors), (2, len(part)))
         part[:] = vectors[first] + vectors[second]
-        part += 0.1 * rng.standard_normal(part.shape, dtype=np.float32)
+        noise = rng.standard_normal(part.shape, dtype=np.float32)
+        part += noise * (0.1 / np.sqrt(noise.shape[1]))
         part /= np.linalg.norm(part, axis=1, keepdims=True)
     return made
 

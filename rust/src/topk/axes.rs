@@ -8,14 +8,15 @@ use super::space::Axes;
 
 /// Items that the axes are made for.
 const SAMPLE: usize = 4096;
-/// Sessions of two items that stand for queries.
+/// Sessions of four items that stand for queries.
 const QUERIES: usize = 48;
+const EVENTS: usize = 4;
 /// Items in a list that stands for all lists.
 const PLACES: f64 = 20.0;
 const ROUNDS: usize = 5;
 
 /// Numbers of axes that a scan may have.
-const CHOICES: [usize; 6] = [64, 96, 128, 160, 192, 256];
+const CHOICES: [usize; 8] = [64, 96, 128, 160, 192, 224, 256, 320];
 
 /// A fair sample of at most [`SAMPLE`] rows: every so many-th.
 pub fn sample(n_items: usize) -> impl Iterator<Item = usize> {
@@ -98,7 +99,7 @@ fn squared(values: &[f64]) -> f64 {
 /// its panel and a look at all its dimensions, far from where the scan reads.
 fn cheapest(rows: ArrayView2<'_, f32>, axes: ArrayView2<'_, f32>, n_items: usize) -> Option<usize> {
     const OTHER: f64 = 0.3;
-    const LOOK: f64 = 60.0;
+    const LOOK: f64 = 200.0;
     /// A rounded vector differs from the vector by about this share of its length.
     const ROUNDING: f32 = 0.008;
     let (n_rows, dim) = rows.dim();
@@ -108,7 +109,8 @@ fn cheapest(rows: ArrayView2<'_, f32>, axes: ArrayView2<'_, f32>, n_items: usize
     });
     let (whole, asked) = (rows.dot(&axes), queries.dot(&axes));
     let exact = queries.dot(&rows.t());
-    let place = (PLACES * n_rows as f64 / n_items as f64).ceil() as usize;
+    // A session's own items come first.
+    let place = (PLACES * n_rows as f64 / n_items as f64).ceil() as usize + EVENTS;
     let lengths = |matrix: ArrayView2<'_, f32>| -> Vec<f32> {
         matrix.rows().into_iter().map(|row| row.dot(&row)).collect()
     };
