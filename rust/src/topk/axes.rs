@@ -34,8 +34,7 @@ pub fn choose(rows: &[f32], dim: usize, n_items: usize) -> Option<Axes> {
     let rows = ArrayView2::from_shape((n_rows, dim), rows).ok()?;
     let axes = leading(rows, most);
     let n_axes = cheapest(rows, axes.view(), n_items)?;
-    let kept = axes.slice(ndarray::s![.., ..n_axes]);
-    Some(Axes::new(kept.iter().copied().collect(), n_axes))
+    Some(Axes::new(axes.slice(ndarray::s![.., ..n_axes])))
 }
 
 /// The leading principal directions as columns, by subspace iteration on the rows' second moments.
@@ -99,7 +98,7 @@ fn squared(values: &[f64]) -> f64 {
 /// its panel and a look at all its dimensions, far from where the scan reads.
 fn cheapest(rows: ArrayView2<'_, f32>, axes: ArrayView2<'_, f32>, n_items: usize) -> Option<usize> {
     const OTHER: f64 = 0.3;
-    const LOOK: f64 = 200.0;
+    const LOOK: f64 = 220.0;
     /// A rounded vector differs from the vector by about this share of its length.
     const ROUNDING: f32 = 0.008;
     let (n_rows, dim) = rows.dim();

@@ -144,7 +144,7 @@ impl Finder<'_> {
     /// Ask for the rows of a first batch.
     fn expect(self, candidates: &[Hit]) {
         for candidate in candidates.iter().take(BATCH) {
-            self.kernels.expect(self.row(candidate.place));
+            self.kernels.prefetch(self.row(candidate.place));
         }
     }
 
@@ -261,8 +261,15 @@ impl Finder<'_> {
         found.clear();
         let stats = self.store.stats(panels.clone());
         let mut looks = Vec::with_capacity(searches.len());
-        for same in sorted.chunk_by(|left, right| left.panel == right.panel) {
+        let mut panels_left = sorted
+            .chunk_by(|left, right| left.panel == right.panel)
+            .peekable();
+        while let Some(same) = panels_left.next() {
             let panel = same[0].panel;
+            if let Some(next) = panels_left.peek() {
+                let bytes = self.store.panel(next[0].panel as usize);
+                self.kernels.prefetch(bytes);
+            }
             looks.clear();
             looks.extend(same.iter().map(|pair| {
                 let number = pair.query as usize;

@@ -106,6 +106,7 @@ impl ItemIndex {
                 "an index takes vectors of at most {WIDEST} values, got {dim}; reduce them first"
             )));
         }
+        let kernels = Kernels::chosen()?;
         let rows = Array::copy_of(&prepared_rows(vectors, similarity));
         let row = |item: usize| &rows[item * dim..(item + 1) * dim];
         let longest = (0..n_items).into_par_iter().map(|item| length(row(item)));
@@ -121,10 +122,10 @@ impl ItemIndex {
             space.centred(row(item), space.exponent, out);
         }
         space.axes = axes::choose(&sampled, dim, n_items);
-        let order = space.order(&rows);
+        let order = space.order(&rows, kernels);
         let loss = similarity == Similarity::Euclidean;
         let store = Store::new(&rows, &space, order, loss, Kernels::chosen()?);
-        let longest = space.longest(&rows);
+        let longest = space.longest(&rows, kernels);
         Ok(Self::assemble(rows, similarity, space, store, longest))
     }
 

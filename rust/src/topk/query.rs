@@ -76,7 +76,7 @@ impl Group {
             });
         }
         let (scanned, n_scanned): (&[f32], usize) = if let Some(axes) = &space.axes {
-            axes.project(&self.scaled, &mut self.projected);
+            axes.project(&self.scaled, kernels, &mut self.projected);
             (&self.projected, axes.n_axes)
         } else {
             (&self.scaled, dim)

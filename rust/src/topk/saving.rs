@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::bound::Projection;
-use super::kernels::LANES;
+use super::kernels::{BLOCK, LANES};
 use super::space::{Axes, Space};
 use super::store::Store;
 use super::{ItemIndex, Similarity};
@@ -131,7 +131,7 @@ impl ItemIndex {
                 .axes
                 .as_ref()
                 .is_none_or(|axes| axes.values.len() == dim * n_axes)
-            && n_axes.is_multiple_of(4)
+            && n_axes.is_multiple_of(BLOCK)
             && store.order.len() == n_items
             && store.bytes.len() == n_panels * LANES * width
             && store.stats.len() == n_panels * 5

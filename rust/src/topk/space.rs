@@ -1,10 +1,11 @@
 //! Where the scan sees items and queries: scaled, centred, and projected onto a few axes.
 
-use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
+use ndarray::{ArrayView2, s};
 
 use rayon::prelude::*;
 
 use super::bound::Projection;
+use super::kernels::{BLOCK, Kernels};
 
 /// Rows that a thread takes at once.
 const PART: usize = 256;
@@ -12,20 +13,20 @@ const PART: usize = 256;
 /// Axes that hold most of what distinguishes items.
 #[derive(Debug, Clone)]
 pub struct Axes {
-    /// `[dim][n_axes]`, columns nearly orthonormal.
+    /// Nearly orthonormal columns in blocks, `[n_axes / BLOCK][dim][BLOCK]`.
     pub values: Vec<f32>,
-    /// How many; 4 divides it.
+    /// How many; [`BLOCK`] divides it.
     pub n_axes: usize,
     /// How far from exact a projection may be.
     pub errors: Projection,
 }
 
 impl Axes {
-    /// Measure how far the columns are from orthonormal.
-    pub fn new(values: Vec<f32>, n_axes: usize) -> Self {
-        let dim = values.len() / n_axes;
+    /// Take columns, (dim, axis), and measure how far they are from orthonormal.
+    pub fn new(columns: ArrayView2<'_, f32>) -> Self {
+        let (dim, n_axes) = columns.dim();
         let mut squared = vec![0.0_f64; n_axes * n_axes];
-        for row in values.chunks_exact(n_axes) {
+        for row in columns.rows() {
             for (i, &left) in row.iter().enumerate() {
                 let sums = &mut squared[i * n_axes..(i + 1) * n_axes];
                 for (sum, &right) in sums.iter_mut().zip(row) {
@@ -39,8 +40,12 @@ impl Axes {
         }
         let skew = squared.iter().map(|value| value * value).sum::<f64>();
         let unit = dim as f64 / f64::from(1 << 24);
+        let blocks = (0..n_axes / BLOCK).flat_map(|block| {
+            let block = columns.slice_move(s![.., block * BLOCK..(block + 1) * BLOCK]);
+            block.iter().copied().collect::<Vec<f32>>()
+        });
         Self {
-            values,
+            values: blocks.collect(),
             n_axes,
             errors: Projection {
                 rounding: unit / (1.0 - unit) * trace.sqrt() * 1.001,
@@ -50,33 +55,10 @@ impl Axes {
     }
 
     /// Coordinates of some rows, (row, axis).
-    pub fn project(&self, rows: &[f32], out: &mut Vec<f32>) {
+    pub fn project(&self, rows: &[f32], kernels: Kernels, out: &mut Vec<f32>) {
         let dim = self.values.len() / self.n_axes;
-        let n_rows = rows.len() / dim;
-        out.clear();
-        out.resize(n_rows * self.n_axes, 0.0);
-        if n_rows < 4 {
-            // A matrix product would rearrange all axes for a row or two.
-            for (row, out) in rows
-                .chunks_exact(dim)
-                .zip(out.chunks_exact_mut(self.n_axes))
-            {
-                for (&value, axes) in row.iter().zip(self.values.chunks_exact(self.n_axes)) {
-                    for (sum, &axis) in out.iter_mut().zip(axes) {
-                        *sum += value * axis;
-                    }
-                }
-            }
-            return;
-        }
-        let shapes = (
-            ArrayView2::from_shape((n_rows, dim), rows),
-            ArrayView2::from_shape((dim, self.n_axes), &self.values),
-            ArrayViewMut2::from_shape((n_rows, self.n_axes), out),
-        );
-        if let (Ok(rows), Ok(axes), Ok(mut out)) = shapes {
-            general_mat_mul(1.0, &rows, &axes, 0.0, &mut out);
-        }
+        out.resize(rows.len() / dim * self.n_axes, 0.0);
+        kernels.project(rows, dim, &self.values, out);
     }
 }
 
@@ -130,9 +112,10 @@ impl Space {
 
     /// Items by falling length of what is not scanned (without axes, of all): panels of equals have the
     /// tightest bounds.
-    pub fn order(&self, rows: &[f32]) -> Vec<u32> {
-        let keys: Vec<f64> =
-            self.per_item(rows, |whole, part| part.map_or(whole, |(_, rest)| rest));
+    pub fn order(&self, rows: &[f32], kernels: Kernels) -> Vec<u32> {
+        let keys: Vec<f64> = self.per_item(rows, kernels, |whole, part| {
+            part.map_or(whole, |(_, rest)| rest)
+        });
         let mut order: Vec<u32> = (0..keys.len() as u32).collect();
         order.par_sort_unstable_by(|&left, &right| {
             let (a, b) = (keys[left as usize], keys[right as usize]);
@@ -142,8 +125,8 @@ impl Space {
     }
 
     /// Length of the longest z.
-    pub fn longest(&self, rows: &[f32]) -> f64 {
-        let lengths = self.per_item(rows, |whole, _| whole);
+    pub fn longest(&self, rows: &[f32], kernels: Kernels) -> f64 {
+        let lengths = self.per_item(rows, kernels, |whole, _| whole);
         lengths.into_iter().fold(0.0, f64::max)
     }
 
@@ -151,6 +134,7 @@ impl Space {
     fn per_item(
         &self,
         rows: &[f32],
+        kernels: Kernels,
         value: impl Fn(f64, Option<(f64, f64)>) -> f64 + Sync,
     ) -> Vec<f64> {
         let dim = self.centre.len();
@@ -161,7 +145,7 @@ impl Space {
             }
             let mut projected = Vec::new();
             if let Some(axes) = &self.axes {
-                axes.project(&centred, &mut projected);
+                axes.project(&centred, kernels, &mut projected);
             }
             let values = centred.chunks_exact(dim).enumerate().map(|(number, row)| {
                 let whole = length(row);

@@ -169,7 +169,7 @@ impl Part<'_> {
             space.centred(row, space.exponent, out);
         }
         let (scanned, n_scanned): (&[f32], usize) = if let Some(axes) = &space.axes {
-            axes.project(centred, projected);
+            axes.project(centred, kernels, projected);
             (projected, axes.n_axes)
         } else {
             (centred, dim)

@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::super::quantise::{self, Rounded};
+use super::project;
 use super::sweep::{self, Maxima};
 use super::{AHEAD, BATCH, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries, TILE};
 
@@ -384,4 +385,10 @@ pub fn count(values: &[f32], level: f32) -> usize {
         n += _mm512_cmp_ps_mask::<_CMP_GE_OQ>(block, _mm512_set1_ps(level)).count_ones() as usize;
     }
     n + sweep::count(rest, level)
+}
+
+/// See [`project::project`]: 8 rows of 32 sums fill 16 registers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn project(rows: &[f32], dim: usize, matrix: &[f32], out: &mut [f32]) {
+    project::project::<8>(rows, dim, matrix, out, |sum, a, b| a.mul_add(b, sum));
 }

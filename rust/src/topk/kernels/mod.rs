@@ -10,12 +10,14 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+mod project;
 mod sweep;
 
 use super::quantise::{Rounded, quantise};
 use crate::cpu::Cpu;
 use crate::error::Result;
 
+pub use project::BLOCK;
 pub use sweep::{Maxima, PanelStats, Side};
 
 /// Items of a panel: one 512-bit register holds four bytes of each.
@@ -296,6 +298,30 @@ impl Kernels {
         }
     }
 
+    /// Products of rows (row, dim) with a matrix in blocks of [`BLOCK`] columns, `[block][dim][BLOCK]`.
+    ///
+    /// # Panics
+    /// If a length does not fit the others.
+    pub fn project(self, rows: &[f32], dim: usize, matrix: &[f32], out: &mut [f32]) {
+        assert_eq!(matrix.len() % (dim * BLOCK), 0);
+        assert_eq!(rows.len() % dim, 0);
+        assert_eq!(out.len(), rows.len() / dim * (matrix.len() / dim));
+        // SAFETY: `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => {
+                    project::project::<1>(rows, dim, matrix, out, |sum, a, b| sum + a * b);
+                }
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::project(rows, dim, matrix, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::project(rows, dim, matrix, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => avx512::project(rows, dim, matrix, out),
+            }
+        }
+    }
+
     /// How many values are not below a level.
     pub fn count(self, values: &[f32], level: f32) -> usize {
         // SAFETY: `chosen` found the instructions.
@@ -313,7 +339,7 @@ impl Kernels {
     }
 
     /// Ask for memory that will be read soon.
-    fn prefetch<T>(self, values: &[T]) {
+    pub fn prefetch<T>(self, values: &[T]) {
         #[cfg(target_arch = "x86_64")]
         if self != Self::Portable {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -325,11 +351,6 @@ impl Kernels {
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = values;
-    }
-
-    /// Ask for a row that [`Kernels::dots`] will read soon.
-    pub fn expect(self, row: &[f32]) {
-        self.prefetch(row);
     }
 }
 
