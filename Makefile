@@ -14,7 +14,7 @@ export LLMSEQ_SHARED_DATA := $(abspath $(SHARED_DATA))
 export HF_HUB_OFFLINE := 1
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help demo test build fmt lint typecheck test-rust test-python test-fast test-real doctest bench bench-core wheel constraints clean
+.PHONY: help demo test build fmt lint typecheck test-rust test-exact test-python test-fast test-real doctest bench bench-core wheel constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ typecheck: build ## mypy strict, and the stub against the compiled module
 
 test-rust: ## the core alone, without Python
 	cargo test --quiet
+
+test-exact: ## top-k against a full scan, a million queries on every path of this machine
+	LLMSEQ_EXACT_QUERIES=1000000 cargo test --release --quiet --test exactness -- --nocapture
 
 test-python: build ## every Python test but the full ones
 	$(PYTEST) $(PARALLEL) -m "not full" tests
