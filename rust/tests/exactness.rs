@@ -62,7 +62,9 @@ fn rows(kind: &str, n: usize, dim: usize, rng: &mut Rng) -> Vec<f32> {
         "unit" => {
             for row in values.chunks_exact_mut(dim) {
                 let length = row.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-9);
-                row.iter_mut().for_each(|v| *v /= length);
+                for value in row {
+                    *value /= length;
+                }
             }
         }
         "near ties" | "duplicates" => {
@@ -95,7 +97,9 @@ fn rows(kind: &str, n: usize, dim: usize, rng: &mut Rng) -> Vec<f32> {
         "mixed lengths" => {
             for row in values.chunks_exact_mut(dim) {
                 let factor = 10.0_f32.powi(rng.below(24) as i32 - 12);
-                row.iter_mut().for_each(|v| *v *= factor);
+                for value in row {
+                    *value *= factor;
+                }
             }
         }
         "whole numbers" => values.iter_mut().for_each(|v| *v = (*v * 2.0).round()),

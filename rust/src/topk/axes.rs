@@ -32,14 +32,14 @@ pub fn choose(rows: &[f32], dim: usize, n_items: usize) -> Option<Axes> {
         return None;
     }
     let rows = ArrayView2::from_shape((n_rows, dim), rows).ok()?;
-    let axes = leading(rows, most);
-    let n_axes = cheapest(rows, axes.view(), n_items)?;
-    Some(Axes::new(axes.slice(ndarray::s![.., ..n_axes])))
+    let axes = leading(&rows, most);
+    let n_axes = cheapest(&rows, &axes.view(), n_items)?;
+    Some(Axes::new(&axes.slice(ndarray::s![.., ..n_axes])))
 }
 
 /// The leading principal directions as columns, by subspace iteration on the rows' second moments.
-fn leading(rows: ArrayView2<'_, f32>, n_axes: usize) -> Array2<f32> {
-    let moments = rows.t().dot(&rows);
+fn leading(rows: &ArrayView2<'_, f32>, n_axes: usize) -> Array2<f32> {
+    let moments = rows.t().dot(rows);
     let dim = rows.ncols();
     // Any start will do that leans on no direction: hashes of the place.
     let mut axes = Array2::from_shape_fn((dim, n_axes), |(i, j)| {
@@ -74,7 +74,9 @@ fn orthonormalise(axes: &mut Array2<f32>) {
             }
             let length = squared(&values).sqrt();
             if length > 1e-4 * before {
-                values.iter_mut().for_each(|value| *value /= length);
+                for value in &mut values {
+                    *value /= length;
+                }
                 break;
             }
             let Some(unit) = units.next() else { break };
@@ -96,7 +98,11 @@ fn squared(values: &[f64]) -> f64 {
 ///
 /// Costs are in steps of 64 byte products. An item costs its scan; one that survives costs another scan of
 /// its panel and a look at all its dimensions, far from where the scan reads.
-fn cheapest(rows: ArrayView2<'_, f32>, axes: ArrayView2<'_, f32>, n_items: usize) -> Option<usize> {
+fn cheapest(
+    rows: &ArrayView2<'_, f32>,
+    axes: &ArrayView2<'_, f32>,
+    n_items: usize,
+) -> Option<usize> {
     const OTHER: f64 = 0.3;
     const LOOK: f64 = 220.0;
     /// A rounded vector differs from the vector by about this share of its length.
@@ -106,21 +112,21 @@ fn cheapest(rows: ArrayView2<'_, f32>, axes: ArrayView2<'_, f32>, n_items: usize
         let (first, second) = (query * 37 % n_rows, (query * 101 + n_rows / 2) % n_rows);
         rows[[first, column]] + rows[[second, column]]
     });
-    let (whole, asked) = (rows.dot(&axes), queries.dot(&axes));
+    let (whole, asked) = (rows.dot(axes), queries.dot(axes));
     let exact = queries.dot(&rows.t());
     // A session's own items come first.
     let place = (PLACES * n_rows as f64 / n_items as f64).ceil() as usize + EVENTS;
-    let lengths = |matrix: ArrayView2<'_, f32>| -> Vec<f32> {
+    let lengths = |matrix: &ArrayView2<'_, f32>| -> Vec<f32> {
         matrix.rows().into_iter().map(|row| row.dot(&row)).collect()
     };
-    let (all, all_asked) = (lengths(rows), lengths(queries.view()));
+    let (all, all_asked) = (lengths(rows), lengths(&queries.view()));
     let survivors = |n_axes: usize| {
         let (items, asked) = (
             whole.slice(ndarray::s![.., ..n_axes]),
             asked.slice(ndarray::s![.., ..n_axes]),
         );
         let scanned = asked.dot(&items.t());
-        let (parts, parts_asked) = (lengths(items), lengths(asked));
+        let (parts, parts_asked) = (lengths(&items), lengths(&asked));
         let mut n_survivors = 0;
         for query in 0..QUERIES {
             let mut scores = exact.row(query).to_vec();

@@ -36,6 +36,8 @@
 //! rounded upwards to float32. The sum of a bound's terms, none above 8 (8 ‖y‖ where a far query makes ‖y‖ > 1), is
 //! made in float32: its fewer than 16 roundings are below `SUM`.
 
+#![allow(clippy::doc_markdown)] // formulas
+
 use super::canonical::Similarity;
 
 const UNIT: f64 = 1.0 / (1 << 24) as f64;

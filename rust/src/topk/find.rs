@@ -124,7 +124,9 @@ impl Finder<'_> {
             search.needed = self.seed(group, number, maxima, search.excluded.len());
         }
         self.gather(group, maxima, false, searches, reached);
-        searches.iter_mut().for_each(|search| self.choose(search));
+        for search in searches.iter_mut() {
+            self.choose(search);
+        }
         for number in 0..n_queries {
             if let Some(next) = searches.get(number + 1) {
                 self.expect(&next.candidates);
@@ -132,7 +134,9 @@ impl Finder<'_> {
             self.plant(group, number, &mut searches[number]);
         }
         self.gather(group, maxima, true, searches, reached);
-        searches.iter_mut().for_each(Search::order);
+        for search in searches.iter_mut() {
+            search.order();
+        }
         for number in 0..n_queries {
             if let Some(next) = searches.get(number + 1) {
                 self.expect(&next.candidates);
@@ -192,7 +196,7 @@ impl Finder<'_> {
     /// Score what was gathered, the highest bounds first, until no bound reaches the list.
     fn settle(self, group: &Group, number: usize, search: &mut Search) {
         for start in (0..search.candidates.len()).step_by(BATCH) {
-            if search.candidates[start].most < self.needed(group, number, search) {
+            if !search.candidates[start].reaches(self.needed(group, number, search)) {
                 break;
             }
             self.score(start, search);
@@ -294,7 +298,7 @@ impl Finder<'_> {
             let rows = self.store.code_rows(self.needs.dim, loss);
             self.kernels.closer(rows, &queries, found);
             if errors {
-                found.retain(|hit| !(hit.most < searches[hit.query as usize].needed));
+                found.retain(|hit| hit.reaches(searches[hit.query as usize].needed));
             }
         }
     }
@@ -376,9 +380,9 @@ impl Finder<'_> {
         let before = best.len();
         for (candidate, score) in batch.iter().zip(scores) {
             let item = self.store.order[candidate.place as usize];
-            let scored = Scored::new(item, score);
-            if scored.score >= floor {
-                best.push(scored);
+            let found = Scored::new(item, score);
+            if found.score >= floor {
+                best.push(found);
             }
         }
         if best.len() > before && best.len() >= self.k {

@@ -213,23 +213,21 @@ impl ItemIndex {
             shared: plan.shared,
         };
         let prepared = prepared_rows(queries, self.similarity);
-        let groups = lists
-            .items
-            .chunks_mut(plan.group * k)
-            .zip(lists.scores.chunks_mut(plan.group * k))
-            .zip(prepared.chunks(plan.group * dim))
-            .enumerate();
-        let work =
-            |(number, ((items, scores), queries)): (usize, ((&mut [i32], &mut [f32]), &[f32]))| {
-                stop.check()?;
-                let first = number * plan.group;
-                let mut worker = self.shelf.lend(Worker::default);
-                worker.work(|worker| {
-                    let places = items.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k));
-                    self.search_group(finder, queries, first, allowed.exclude, worker, places);
-                });
-                Ok(())
-            };
+        let of_group = plan.group * k;
+        let places = lists.items.chunks_mut(of_group);
+        let places = places.zip(lists.scores.chunks_mut(of_group));
+        let queries = prepared.chunks(plan.group * dim).enumerate();
+        let groups = queries.zip(places);
+        let work = |((number, queries), (items, scores)): (_, (&mut [i32], &mut [f32]))| {
+            stop.check()?;
+            let first = number * plan.group;
+            let places = items.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k));
+            let mut worker = self.shelf.lend(Worker::default);
+            worker.work(|worker| {
+                self.search_group(finder, queries, first, allowed.exclude, worker, places);
+            });
+            Ok(())
+        };
         if plan.spread {
             let groups: Vec<_> = groups.collect();
             groups.into_par_iter().try_for_each(work)?;
@@ -354,7 +352,7 @@ struct Plan {
 }
 
 /// Rows of unit length for cosine, else as they are.
-fn prepared_rows<'a>(vectors: Matrix<'a>, similarity: Similarity) -> Cow<'a, [f32]> {
+fn prepared_rows(vectors: Matrix<'_>, similarity: Similarity) -> Cow<'_, [f32]> {
     if similarity != Similarity::Cosine {
         return Cow::Borrowed(vectors.data());
     }

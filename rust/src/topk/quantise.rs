@@ -38,6 +38,7 @@ pub fn largest(values: &[f32]) -> f32 {
 
 /// Write the integers nearest to `values / step`, within `±limit`; compiled for each set of instructions.
 #[inline(always)]
+#[allow(clippy::inline_always)] // every path of the kernels compiles it for itself
 pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
     let (inverse, limit) = (1.0 / step, f32::from(limit));
     let mut sum = 0_i32;

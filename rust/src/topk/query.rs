@@ -77,7 +77,7 @@ impl Group {
         }
         let (scanned, n_scanned): (&[f32], usize) = if let Some(axes) = &space.axes {
             axes.project(&self.scaled, kernels, &mut self.projected);
-            (&self.projected, axes.n_axes)
+            (&self.projected, axes.number)
         } else {
             (&self.scaled, dim)
         };

@@ -36,7 +36,7 @@ impl Numbers {
             whole: [
                 n_items as i64,
                 space.centre.len() as i64,
-                axes.map_or(0, |axes| axes.n_axes as i64),
+                axes.map_or(0, |axes| axes.number as i64),
                 i64::from(space.exponent),
                 number.map_or(-1, |number| number as i64),
             ],
@@ -97,7 +97,7 @@ impl ItemIndex {
             let values: Array<f32> = file.array("axes")?;
             Some(Axes {
                 values: values.to_vec(),
-                n_axes,
+                number: n_axes,
                 errors: Projection { rounding, skew },
             })
         } else {

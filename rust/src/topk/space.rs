@@ -16,14 +16,14 @@ pub struct Axes {
     /// Nearly orthonormal columns in blocks, `[n_axes / BLOCK][dim][BLOCK]`.
     pub values: Vec<f32>,
     /// How many; [`BLOCK`] divides it.
-    pub n_axes: usize,
+    pub number: usize,
     /// How far from exact a projection may be.
     pub errors: Projection,
 }
 
 impl Axes {
     /// Take columns, (dim, axis), and measure how far they are from orthonormal.
-    pub fn new(columns: ArrayView2<'_, f32>) -> Self {
+    pub fn new(columns: &ArrayView2<'_, f32>) -> Self {
         let (dim, n_axes) = columns.dim();
         let mut squared = vec![0.0_f64; n_axes * n_axes];
         for row in columns.rows() {
@@ -46,7 +46,7 @@ impl Axes {
         });
         Self {
             values: blocks.collect(),
-            n_axes,
+            number: n_axes,
             errors: Projection {
                 rounding: unit / (1.0 - unit) * trace.sqrt() * 1.001,
                 skew: skew.sqrt() * 1.001 + 1e-12,
@@ -56,8 +56,8 @@ impl Axes {
 
     /// Coordinates of some rows, (row, axis).
     pub fn project(&self, rows: &[f32], kernels: Kernels, out: &mut Vec<f32>) {
-        let dim = self.values.len() / self.n_axes;
-        out.resize(rows.len() / dim * self.n_axes, 0.0);
+        let dim = self.values.len() / self.number;
+        out.resize(rows.len() / dim * self.number, 0.0);
         kernels.project(rows, dim, &self.values, out);
     }
 }
@@ -86,7 +86,7 @@ impl Space {
     /// Bytes of an item in the scan.
     pub fn width(&self) -> usize {
         let plain = self.centre.len().next_multiple_of(4);
-        self.axes.as_ref().map_or(plain, |axes| axes.n_axes)
+        self.axes.as_ref().map_or(plain, |axes| axes.number)
     }
 
     /// Mean of the scaled rows.
@@ -152,7 +152,7 @@ impl Space {
                 value(
                     whole,
                     self.axes.as_ref().map(|axes| {
-                        let n = axes.n_axes;
+                        let n = axes.number;
                         let part = length(&projected[number * n..(number + 1) * n]);
                         (part, axes.errors.rest(whole, part))
                     }),

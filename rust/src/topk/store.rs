@@ -170,7 +170,7 @@ impl Part<'_> {
         }
         let (scanned, n_scanned): (&[f32], usize) = if let Some(axes) = &space.axes {
             axes.project(centred, kernels, projected);
-            (projected, axes.n_axes)
+            (projected, axes.number)
         } else {
             (centred, dim)
         };

@@ -4,6 +4,16 @@
 //! differs ([`Kernels::query_limit`]), and with it how many items survive the scan, never which are listed.
 
 #![allow(unsafe_code)]
+// Loops that every path compiles for itself have to be inlined; a NaN that no bound excludes must count as
+// reached, which only a negated comparison says; the rest is the style of intrinsics.
+#![allow(
+    clippy::inline_always,
+    clippy::neg_cmp_op_on_partial_ord,
+    clippy::needless_bitwise_bool,
+    clippy::wildcard_imports,
+    clippy::cast_ptr_alignment,
+    clippy::many_single_char_names
+)]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -77,6 +87,13 @@ pub struct Hit {
     pub place: u32,
     /// Its bound.
     pub most: f32,
+}
+
+impl Hit {
+    /// Whether it may have what is needed.
+    pub fn reaches(&self, needed: f32) -> bool {
+        !(self.most < needed)
+    }
 }
 
 /// Items in all their dimensions, a row of bytes (each value + 128) each.
