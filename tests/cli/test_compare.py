@@ -4,9 +4,11 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from llmseq.cli import options
+from llmseq.data.folder import read_dataset
 from llmseq.errors import ConfigError
 from llmseq.experiment.artifacts import RunFolder
 
@@ -57,6 +59,23 @@ def test_options_reach_the_spec(
     assert (spec.refit_winner, spec.seed, spec.n_seeds) == (False, 3, 2)
     assert (spec.baseline, spec.split.test_share, spec.n_threads) == ("popularity", 0.3, 1)
     assert not (out / "models" / "winner").exists()
+
+
+def test_a_further_encoder_is_a_further_model(
+    llmseq: Callable[..., Result], shop_folder: Path, tmp_path: Path
+) -> None:
+    ids = read_dataset(shop_folder).catalogue.ids.tolist()
+    (tmp_path / "mine.ids.txt").write_text("\n".join(ids))
+    np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(len(ids), 8)))
+    words = ["--encoder", f"file:{tmp_path}/mine.npy", "--set", "llmseqsim@mine.pooling=last"]
+    out = tmp_path / "run"
+    result = llmseq("compare", shop_folder, "--out", out, *CHEAP, *words, "--score", "validation")
+    assert result.exit_code == 0, result.output
+    assert "LLMSeqSim (mine)" in result.stdout
+    spec = RunFolder(out).read_spec()
+    assert spec is not None
+    assert spec.encoders == ("tfidf", f"file:{tmp_path}/mine.npy")
+    assert spec.model("llmseqsim@mine").settings == {"pooling": "last"}
 
 
 @pytest.mark.parametrize(

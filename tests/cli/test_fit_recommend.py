@@ -30,6 +30,18 @@ def model_folder(llmseq: Callable[..., Result], shop_folder: Path, tmp_path: Pat
     return out
 
 
+def test_fit_tells_the_recall_of_an_approximate_search(
+    llmseq: Callable[..., Result], shop_folder: Path, tmp_path: Path
+) -> None:
+    words = ["--model", "llmseqsim", "--encoder", "tfidf", "--set", "search.method=hnsw"]
+    result = llmseq("fit", shop_folder, "--out", tmp_path / "model", *words)
+    assert result.exit_code == 0, result.output
+    assert "of the exact lists of 20 items (recall@20 over 300 prompts" in result.stderr
+    saved = load_model(tmp_path / "model")
+    assert saved.recommender.config.to_dict()["search"]["method"] == "hnsw"
+    assert saved.provenance["encoder"] == "tfidf"
+
+
 @pytest.fixture
 def ids(shop_folder: Path) -> list[str]:
     dataset = read_dataset(shop_folder)

@@ -1,15 +1,45 @@
 from __future__ import annotations
 
+import json
+import re
+import sys
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmseq.data.sessions import Sessions
+from llmseq.core import ItemIndex
+from llmseq.core.pooling import Pooling
+from llmseq.data.catalogue import Catalogue
+from llmseq.data.sessions import HeldOut, Sessions
+from llmseq.embeddings.embed import embed_catalogue
 from llmseq.embeddings.matrix import ItemEmbeddings, unit_rows
-from llmseq.errors import ConfigError, ShapeError
+from llmseq.errors import (
+    ArtifactError,
+    ConfigError,
+    InvalidDataError,
+    MissingExtraError,
+    ShapeError,
+)
+from llmseq.models.approximate import HnswIndex
+from llmseq.models.catalog import MODELS
+from llmseq.models.protocol import FitContext
 from llmseq.models.seq_sim import SeqSimConfig, SeqSimRecommender
 from llmseq.testing import reference
+from llmseq.testing.conformance import (
+    CHECKS,
+    Subject,
+    check_checkerboard,
+    check_planted_groups,
+    groups_world,
+)
+from llmseq.testing.conformance import (
+    fitted as fitted_once,
+)
 from llmseq.testing.strategies import ragged, vectors
 from llmseq.testing.worlds import log_of
 
@@ -17,6 +47,35 @@ RAW = SeqSimConfig.make(
     {"reduction": {"method": "none", "unit_length": False}, "popularity_weight": 0}, what="test"
 )
 FOUR = np.array([[1, 0], [0.8, 0.6], [0, 1], [0.6, -0.8]], dtype=np.float32)
+NO_PRIOR = ("popularity_weight", 0.0)
+NARROW = (("search.method", "hnsw"), ("search.m", 4), ("search.ef", 8))
+VARIANTS = [
+    *(Subject("llmseqsim", (("pooling", pooling),)) for pooling in get_args(Pooling)),
+    *(
+        Subject("llmseqsim", (("similarity", similarity), NO_PRIOR, *search))
+        for similarity in ("cosine", "dot", "euclidean")
+        for search in ((), NARROW)
+    ),
+    *(
+        Subject("llmseqsim", (("reduction.method", method), ("reduction.dim", 8), *more))
+        for method in ("pca", "pca_whiten", "random", "autoencoder", "lda")
+        for more in ((), NARROW)
+    ),
+    Subject("llmseqsim", (("reduction.method", "lda"), ("reduction.classes", "kind"))),
+    Subject("llmseqsim", (("reduction.unit_length", False), ("similarity", "dot"))),
+]
+
+
+@pytest.mark.parametrize("subject", VARIANTS, ids=str)
+def test_every_variant_conforms(subject):
+    for check in (*CHECKS, check_planted_groups):
+        check(subject)
+    if ("reduction.method", "pca_whiten") not in subject.settings:
+        check_checkerboard(subject)  # one direction tells parity; whitened, noise is as loud
+
+
+def test_there_are_nine_poolings():
+    assert len(get_args(Pooling)) == 9
 
 
 def fitted(config, item_vectors, rows=((0, 1),)):
@@ -69,7 +128,7 @@ def test_the_reduction_is_fitted_on_items_with_events():
         what="test",
     )
     model = fitted(config, item_vectors, rows=[[0, 1, 2]])
-    assert model._vectors.shape == (4, 1)
+    assert model._ranker.vectors.shape == (4, 1)
     assert "1 dimensions instead of 2" in model.summary.notes[0]
 
 
@@ -139,3 +198,106 @@ def test_the_named_embeddings_are_taken():
     model = SeqSimRecommender(RAW.replace(embedding="b"))
     model.fit(train, embeddings=embeddings, rng=np.random.default_rng(0))
     assert model.recommend(Sessions.from_lists([[0]]), 1).items.tolist() == [[1]]
+
+
+def test_embeddings_of_another_catalogue_are_refused(tmp_path):
+    table = pl.DataFrame(
+        {
+            "item_id": list("abcdef"),
+            "title": (titles := ["red soap", "red balm", "blue balm", "oil", "red oil", "salt"]),
+            "text": titles,
+        }
+    )
+    own, other = Catalogue(table), Catalogue(table.reverse())
+    train = replace(log_of([[0, 1, 2], [3, 4]], 6), catalogue=own)
+    made = {
+        name: embed_catalogue(items, "tfidf", cache=tmp_path)
+        for name, items in (("own", own), ("other", other))
+    }
+    for name, right in (("own", True), ("other", False)):
+        model = SeqSimRecommender(RAW)
+        if right:
+            model.fit(train, embeddings={name: made[name]}, rng=np.random.default_rng(0))
+            assert model.origin["encoder"] == "tfidf"
+            continue
+        with pytest.raises(InvalidDataError, match='"other" were made for a catalogue with other'):
+            model.fit(train, embeddings={name: made[name]}, rng=np.random.default_rng(0))
+
+
+def test_classes_are_taken_from_the_catalogue():
+    variant = Subject("llmseqsim", (("reduction.method", "lda"), ("reduction.classes", "kind")))
+    model = fitted_once(variant, groups_world())
+    assert model._ranker.vectors.shape[1] == 5  # of six kinds
+    assert model.summary.notes == ()
+
+
+def approximate(**search):
+    return RAW.replace(search={"method": "hnsw", **search})
+
+
+def test_the_recall_of_an_approximate_search_is_told(tmp_path):
+    item_vectors = np.random.default_rng(1).normal(size=(1500, 24)).astype(np.float32)
+    rows = np.random.default_rng(2).integers(0, 1500, (700, 3)).tolist()
+    train, heard = log_of(rows, 1500), []
+    model = SeqSimRecommender(approximate(m=2, ef_construction=2, ef=8)).fit(
+        train,
+        embeddings={"text": ItemEmbeddings(item_vectors)},
+        rng=np.random.default_rng(0),
+        context=FitContext(progress=lambda share, text: heard.append(text)),
+    )
+    [note] = model.summary.notes
+    assert heard == [note]
+    told = re.fullmatch(
+        r"approximate search finds ([\d.]+)% of the exact lists of 20 items "
+        r"\(recall@20 over 500 prompts from train\)",
+        note,
+    )
+    rng = np.random.default_rng(0)
+    rng.integers(2**31)
+    prompts = HeldOut.last_item(train.sessions.take(rng.choice(700, 500, replace=False))).prompts
+    found = model.recommend(prompts, 20).items
+    exact = fitted(RAW, item_vectors, rows).recommend(prompts, 20).items
+    recall = np.mean([np.isin(*pair).mean() for pair in zip(exact, found, strict=True)])
+    assert recall < 0.95
+    assert float(told[1]) == pytest.approx(100 * recall, abs=0.051)
+    model.save(tmp_path / "model")
+    read = SeqSimRecommender.load(tmp_path / "model")
+    assert read.summary == model.summary
+    np.testing.assert_array_equal(read.recommend(prompts, 20).items, found)
+
+
+def test_a_damaged_graph_is_noticed(tmp_path):
+    fitted(approximate(), FOUR).save(tmp_path / "model")
+    graph = tmp_path / "model" / "graph.hnsw"
+    assert "graph.hnsw" in json.loads((tmp_path / "model" / "manifest.json").read_text())["files"]
+    content = graph.read_bytes()
+    graph.write_bytes(content[:-8] + b"12345678")
+    with pytest.raises(ArtifactError, match=r"graph\.hnsw: damaged or changed"):
+        SeqSimRecommender.load(tmp_path / "model")
+    graph.unlink()
+    with pytest.raises(ArtifactError, match=r"graph\.hnsw: missing"):
+        SeqSimRecommender.load(tmp_path / "model")
+
+
+def test_search_is_exact_unless_told_otherwise(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+    assert isinstance(fitted(RAW, FOUR)._ranker.index, ItemIndex)
+    with pytest.raises(MissingExtraError, match=r"llmseq\[ann\]"):
+        fitted(approximate(), FOUR)
+    monkeypatch.undo()
+    assert isinstance(fitted(approximate(), FOUR)._ranker.index, HnswIndex)
+    with pytest.raises(ConfigError, match=r"search.*'exact', 'hnsw'"):
+        approximate(method="annoy")
+
+
+def test_the_published_setting_is_pca_harmonic_cosine():
+    config = MODELS["llmseqsim"].make_config(MODELS["llmseqsim"].published, what="llmseqsim")
+    wide = np.random.default_rng(0).normal(size=(600, 520)).astype(np.float32)
+    model = fitted(config, wide, rows=[range(600)])
+    assert model._ranker.vectors.shape == (600, 512)
+    assert model.summary.notes == ()
+    narrow = fitted(config, wide[:, :40], rows=[range(600)])
+    assert narrow.summary.notes == ("pca: 40 dimensions instead of 512: the vectors span no more",)
+    settings = (config.reduction.method, config.pooling, config.similarity)
+    assert settings == ("pca", "harmonic", "cosine")
+    assert config.popularity_weight == 0

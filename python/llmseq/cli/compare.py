@@ -16,7 +16,11 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("dataset", type=_PATH)
 @click.option("--out", type=_PATH, help="The run folder. [default: runs/<name of the dataset>]")
-@click.option("--models", help="Names separated by commas, instead of those of the preset.")
+@click.option(
+    "--models",
+    help="Names separated by commas, instead of those of the preset. llm2sasrec@tfidf takes text "
+    "vectors of its own.",
+)
 @click.option(
     "--preset",
     default="quick",
@@ -34,8 +38,11 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--encoder",
+    "encoders",
+    multiple=True,
     help='Text vectors: minilm, "hf:<model name or folder>", tfidf, "remote:<model name>", '
-    '"file:<vectors>", or none to compare without text. [default: minilm]',
+    '"file:<vectors>", or none to compare without text. May be repeated: each further one adds '
+    "an LLMSeqSim with its vectors. [default: minilm]",
 )
 @click.option("--ids", type=_PATH, help='One item id a line, for "file:" with .npy, .safetensors.')
 @click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')
@@ -94,7 +101,7 @@ def command(
     models: str | None,
     preset: str,
     ks: tuple[int, ...] | None,
-    encoder: str | None,
+    encoders: tuple[str, ...],
     ids: Path | None,
     template: str | None,
     seed: int | None,
@@ -126,7 +133,7 @@ def command(
             models=options.names(models),
             preset=preset,
             k=ks,
-            encoder=encoder,
+            encoder=encoders or None,
             encoder_ids=ids,
             template=template,
             seed=seed,

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from llmseq.cli import options
-from llmseq.cli.console import duration, progress, say
+from llmseq.cli.console import duration, note, progress, say
 
 _PATH = click.Path(path_type=Path)
 
@@ -79,4 +79,6 @@ def command(
             progress=update,
         )
     made.save(out)
+    for text in made.recommender.summary.notes:
+        note(text)
     say(f"{model} fitted in {duration(time.monotonic() - started)}: {out}")

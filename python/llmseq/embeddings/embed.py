@@ -65,8 +65,9 @@ def embed_catalogue(
     -------
     ItemEmbeddings
         ``origin`` has encoder, encoder_fingerprint, fingerprint (of encoder and texts: the name of
-        the entry in the cache), dim, notes; for texts template, n_texts, n_without_text; for files
-        joined (share of items), n_without_vector, n_unknown_ids.
+        the entry in the cache), items_fingerprint (of the catalogue's ids), dim, notes; for texts
+        template, n_texts, n_without_text; for files joined (share of items), n_without_vector,
+        n_unknown_ids.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def embed_catalogue(
         "n_without_text": catalogue.n_items - items.size,
         "notes": list(encoder.notes(int(vectors.shape[1]))),
     }
-    return _spread(catalogue.n_items, items, vectors[rows], origin)
+    return _spread(catalogue, items, vectors[rows], origin)
 
 
 def _distinct_texts(
@@ -248,16 +249,17 @@ def _join(catalogue: Catalogue, source: VectorFile) -> ItemEmbeddings:
         "n_unknown_ids": len(names) - int(known.sum()),
         "notes": [],
     }
-    return _spread(catalogue.n_items, items[known], vectors[known], origin)
+    return _spread(catalogue, items[known], vectors[known], origin)
 
 
 def _spread(
-    n_items: int, items: ItemArray, vectors: FloatMatrix, origin: dict[str, Any]
+    catalogue: Catalogue, items: ItemArray, vectors: FloatMatrix, origin: dict[str, Any]
 ) -> ItemEmbeddings:
     """Vectors of some items (n_known, dim) to all items; the others get the mean."""
-    filled = np.ones(n_items, dtype=np.bool_)
+    origin["items_fingerprint"] = fingerprint(catalogue.ids)
+    filled = np.ones(catalogue.n_items, dtype=np.bool_)
     filled[items] = False
-    whole = np.empty((n_items, vectors.shape[1]), dtype=np.float32)
+    whole = np.empty((catalogue.n_items, vectors.shape[1]), dtype=np.float32)
     whole[items] = vectors
     whole[filled] = vectors.mean(axis=0, dtype=np.float64)
     return ItemEmbeddings(whole, origin, filled if filled.any() else None)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from llmseq.models.catalog import MODELS
 from llmseq.models.persistence import load_recommender
 from llmseq.models.protocol import FitContext, Recommender
 from llmseq.recommendations import Recommendations
@@ -46,7 +45,7 @@ class Fitted:
     def refit_config(self) -> Config:
         """Settings for a fit on more data, the chosen number of epochs fixed."""
         values = self.stage.values["refit_config"]
-        return MODELS[self.name].config_class().make(values, what=f"model {self.name}")
+        return type(self.config).make(values, what=f"model {self.name}")
 
     @property
     def summary(self) -> Mapping[str, Any]:
@@ -85,7 +84,7 @@ class Bench:
 
     def fit(self, name: str, config: Config, *, seed: int, part: FitPart = "fit") -> Fitted:
         """Fit a model on a part; early stopping only where a stop part is left."""
-        entry = MODELS[name]
+        entry, vectors = self.spec.model(name).entry, self.vectors_of(name)
         inputs = {
             "stage": "fit",
             "model": name,
@@ -93,7 +92,7 @@ class Bench:
             "seed": seed,
             "part": part,
             "device": self.spec.device,
-            **self._data(text=entry.uses_text),
+            **self._data(vectors),
         }
 
         def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:
@@ -106,7 +105,7 @@ class Bench:
             started = time.perf_counter()
             model.fit(
                 self._train(part),
-                embeddings=self.embeddings if entry.uses_text else None,
+                embeddings=vectors or None,
                 validation=self.split.stop if part == "fit" else None,
                 rng=np.random.default_rng(seed),
                 context=context,
@@ -124,7 +123,7 @@ class Bench:
 
         words = {"fit": "", "train": " on all of train", "all": " on all sessions"}[part]
         stage = self.store.run(
-            f"fit {_point(name, config)}, seed {seed}{words}",
+            f"fit {self._point(name, config)}, seed {seed}{words}",
             kind=f"fit {entry.family}",
             inputs=inputs,
             work=work,
@@ -158,7 +157,7 @@ class Bench:
             return {"recommend_s": seconds}
 
         return self.store.run(
-            f"{part} lists of {_point(fitted.name, fitted.config)}",
+            f"{part} lists of {self._point(fitted.name, fitted.config)}",
             kind="lists",
             inputs=self.list_inputs(fitted, part),
             work=work,
@@ -169,16 +168,29 @@ class Bench:
             return self.dataset
         return self.split.fit if part == "fit" else self.split.train
 
-    def _data(self, *, text: bool) -> dict[str, Any]:
+    def vectors_of(self, name: str) -> dict[str, ItemEmbeddings]:
+        """Give the text vectors that a model takes, by their encoder; empty: none."""
+        encoder = self.spec.encoder_of(self.spec.model(name))
+        return {encoder: self.embeddings[encoder]} if encoder in self.embeddings else {}
+
+    def _data(self, embeddings: Mapping[str, ItemEmbeddings]) -> dict[str, Any]:
         vectors = {
             name: fingerprint(made.vectors, _or_empty(made.filled))
-            for name, made in self.embeddings.items()
+            for name, made in embeddings.items()
         }
         return {
             "dataset": self.spec.fingerprint,
             "split": self.spec.split.to_dict(),
-            "vectors": vectors if text else {},
+            "vectors": vectors,
         }
+
+    def _point(self, name: str, config: Config) -> str:
+        """Name a model with the settings that differ from its preset."""
+        usual = flat(self.spec.model(name).entry.make_config(what=name).to_dict())
+        now = flat(config.to_dict())
+        changed = [f"{key} {value}" for key, value in now.items() if usual.get(key) != value]
+        words = ", ".join([*changed, *(f"no {key}" for key in usual if key not in now)])
+        return f"{name} ({words})" if words else name
 
 
 _LISTS = "lists.safetensors"
@@ -199,14 +211,6 @@ def read_lists(stage: Stage) -> Recommendations:
 
 def _or_empty(mask: BoolArray | None) -> BoolArray:
     return np.empty(0, dtype=np.bool_) if mask is None else mask
-
-
-def _point(name: str, config: Config) -> str:
-    """Name a model with the settings that differ from its preset."""
-    usual = flat(MODELS[name].make_config(what=name).to_dict())
-    changed = {k: v for k, v in flat(config.to_dict()).items() if usual.get(k) != v}
-    words = ", ".join(f"{key} {value}" for key, value in changed.items())
-    return f"{name} ({words})" if words else name
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:

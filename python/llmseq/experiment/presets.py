@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmseq.errors import ConfigError
-from llmseq.experiment.spec import NO_ENCODER, CompareSpec, check_cutoffs
+from llmseq.experiment.spec import (
+    NO_ENCODER,
+    CompareSpec,
+    ModelSpec,
+    check_cutoffs,
+    registry_name,
+)
 from llmseq.models.catalog import MODELS, ModelEntry
 from llmseq.models.protocol import MayNeedTimes
 from llmseq.models.request import check_times
@@ -27,6 +33,8 @@ NEURAL_GRID: Mapping[str, tuple[Any, ...]] = {
 }
 """What `thorough` tries for every neural model alike."""
 
+
+_SIMILARITY = "llmseqsim"
 
 STEPS_AN_EPOCH = 64
 STEPS_IN_ALL = 3000
@@ -83,15 +91,15 @@ def _belongs(entry: ModelEntry, preset: str) -> bool:
 
 
 def preset_model(name: str, preset: str) -> dict[str, Any]:
-    """One model as a preset has it."""
-    entry = MODELS[name]
+    """One model as a preset has it; ``name@encoder`` with vectors of its own."""
+    entry = MODELS[registry_name(name)]
     grid: Mapping[str, tuple[Any, ...]] = {}
     if entry.family == "sequential":
         grid = (entry.grid or NEURAL_GRID) if preset == "thorough" else {}
     elif entry.family != "hybrid" and preset != "paper":
         grid = entry.grid
     settings = {"settings": dict(entry.published)} if preset == "paper" else {}
-    return {"name": name, **settings, "grid": {key: list(v) for key, v in grid.items()}}
+    return _named({"name": name, **settings, "grid": {key: list(v) for key, v in grid.items()}})
 
 
 def make_spec(
@@ -102,6 +110,7 @@ def make_spec(
     models: Sequence[str] | None = None,
     ks: Sequence[int] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    encoder: str | Sequence[str] | None = None,
     **changes: object,
 ) -> CompareSpec:
     """Put preset and choices together to a validated spec.
@@ -112,6 +121,9 @@ def make_spec(
         Names to compare instead of the preset's.
     settings
         For each model name, settings that differ; such a setting is no longer searched.
+    encoder
+        Where text vectors come from. Of several the first is every model's; each further one adds
+        one more LLMSeqSim, for example ``llmseqsim@tfidf``.
     **changes
         Any other field of `CompareSpec`; None leaves the preset's value.
 
@@ -121,18 +133,23 @@ def make_spec(
         If a name is unknown or a value out of range.
     """
     given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
-    encoder = given.get("encoder")
-    values = preset_values(preset, encoder=encoder if isinstance(encoder, str) else None)
+    encoders = [encoder] if isinstance(encoder, str) else list(dict.fromkeys(encoder or ()))
+    if encoders:
+        given["encoder"] = encoders[0]
+    values = preset_values(preset, encoder=given.get("encoder"))
+    values["models"] = [_named(model) for model in values.get("models", [])]
     if models is not None:
         level = preset if preset in PRESETS else "quick"
-        known = {model["name"]: model for model in values.get("models", [])}
-        values["models"] = [known.get(name) or preset_model(name, level) for name in models]
-    elif "models" not in values:
+        known = {model["name"]: model for model in values["models"]}
+        asked = [preset_model(name, level) for name in models]
+        values["models"] = [known.get(model["name"], model) for model in asked]
+    elif not values["models"]:
         values["models"] = preset_values("quick")["models"]
     if models is None and preset == "thorough":
         # A prompt model joins in once it is told its base model.
-        named = [name for name in settings or {} if MODELS[name].family == "prompt"]
-        values["models"] += [preset_model(name, preset) for name in named]
+        told = [preset_model(name, preset) for name in settings or {}]
+        values["models"] += [model for model in told if _entry(model).family == "prompt"]
+    values["models"] = _with_more_vectors(values["models"], encoders[1:])
     if ks is not None:
         check_cutoffs(tuple(ks))
         values["ks"] = tuple(ks)
@@ -152,6 +169,46 @@ def make_spec(
     return spec
 
 
+def _named(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a model's plain values the name that it goes by; see `ModelSpec`."""
+    if "name" not in model:
+        raise ConfigError(f"a model of the comparison has no name: {dict(model)}")
+    spec = ModelSpec.make(
+        {key: model[key] for key in ("name", "encoder") if key in model}, what="model"
+    )
+    return {**model, "name": spec.name, **({"encoder": spec.encoder} if spec.encoder else {})}
+
+
+def _entry(model: Mapping[str, Any]) -> ModelEntry:
+    return MODELS[registry_name(model["name"])]
+
+
+def _with_more_vectors(
+    models: Sequence[dict[str, Any]], encoders: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Add one more LLMSeqSim for each further encoder that no model names, tuned as the first is.
+
+    Raises
+    ------
+    ConfigError
+        If there is no LLMSeqSim to do it with.
+    """
+    changed = list(models)
+    for encoder in encoders:
+        if any(model.get("encoder") == encoder for model in changed):
+            continue
+        similar = [at for at, m in enumerate(changed) if registry_name(m["name"]) == _SIMILARITY]
+        plain = [model for model in changed if model["name"] == _SIMILARITY]
+        if encoder == NO_ENCODER or not plain:
+            raise ConfigError(
+                f'nothing takes the vectors of the further encoder "{encoder}"; compare '
+                f"{_SIMILARITY} too, or name a model with them, for example llm2sasrec@tfidf"
+            )
+        more = _named({**plain[0], "name": f"{_SIMILARITY}@{encoder}"})
+        changed.insert(similar[-1] + 1, more)
+    return changed
+
+
 def without_times(
     models: Sequence[dict[str, Any]], dataset: SessionDataset, *, named: Collection[str] = ()
 ) -> tuple[list[dict[str, Any]], list[str]]:
@@ -165,13 +222,14 @@ def without_times(
     kept, notes = [], []
     for model in models:
         name, settings = model["name"], model.get("settings", {})
+        entry = _entry(model)
         if settings.get("sampling") == "recent":
             model = {**model, "settings": {**settings, "sampling": "random"}}
             notes.append(
                 f'{name}: the published setting samples "recent" sessions; this log has no session '
                 'times, so they are drawn at "random"'
             )
-        config = MODELS[name].make_config(model.get("settings", {}), what=f"model {name}")
+        config = entry.make_config(model.get("settings", {}), what=f"model {name}")
         if name not in named and isinstance(config, MayNeedTimes) and config.needs_times:
             notes.append(f"{name} is left out: it needs session times, and this log has none")
         else:
@@ -182,15 +240,18 @@ def without_times(
 def _with_settings(
     models: Sequence[dict[str, Any]], settings: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
+    """Put in settings; those of ``llmseqsim`` are also those of ``llmseqsim@tfidf``."""
     names = [model["name"] for model in models]
     for name in settings:
-        if name not in names:
+        if name not in {*names, *map(registry_name, names)}:
             raise ConfigError(
                 f'a setting for "{name}", which is not compared; compared are {", ".join(names)}'
             )
     changed = []
     for model in models:
-        own = completed(model["name"], settings.get(model["name"], {}))
+        name = model["name"]
+        shared = registry_name(name)
+        own = completed(shared, {**settings.get(shared, {}), **settings.get(name, {})})
         grid = {key: values for key, values in model.get("grid", {}).items() if key not in own}
         changed.append({**model, "settings": {**model.get("settings", {}), **own}, "grid": grid})
     return changed
@@ -223,7 +284,7 @@ def _fit_for_small_logs(models: Sequence[dict[str, Any]], n_sessions: int) -> li
     }
     changed = []
     for model in models:
-        entry, own = MODELS[model["name"]], model.get("settings", {})
+        entry, own = _entry(model), model.get("settings", {})
         if entry.family == "sequential":
             usual = entry.make_config(what=model["name"]).to_dict()
             if batch_size < usual["batch_size"]:
@@ -239,11 +300,16 @@ def _fit_for_small_logs(models: Sequence[dict[str, Any]], n_sessions: int) -> li
 
 
 def completed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill a nested setting such as ``{"reduction": {"dim": 64}}`` with its other usual values."""
+    """Fill a nested setting such as ``{"reduction": {"dim": 64}}`` with its other usual values.
+
+    The method "none" has none.
+    """
     if not any(isinstance(value, Mapping) for value in settings.values()):
         return dict(settings)
     usual = MODELS[name].make_config(what=f"model {name}").to_dict()
     return {
-        key: {**usual.get(key, {}), **value} if isinstance(value, Mapping) else value
+        key: {**usual.get(key, {}), **value}
+        if isinstance(value, Mapping) and value.get("method") != "none"
+        else value
         for key, value in settings.items()
     }

@@ -147,7 +147,7 @@ class Tracker:
 
 def planned(spec: CompareSpec) -> list[str]:
     """Kinds of the stages that a run will have; which model wins is not known yet, so all may."""
-    kinds = ["embed"] if spec.uses_text else []
+    kinds = ["embed"] * len(spec.encoders)
     again: list[str] = []
     for model in spec.singles:
         fit, points = f"fit {model.entry.family}", len(list(model.points()))

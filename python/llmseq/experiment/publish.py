@@ -97,6 +97,8 @@ def _save(path: Path, bench: Bench, contender: Contender, contenders: Sequence[C
         "seed": bench.spec.seed,
         "stages": stages,
     }
+    if encoder := bench.spec.encoder_of(contender.spec):
+        provenance["encoder"] = encoder
     if path.exists():  # of another fit, or damaged
         shutil.rmtree(path)
     model = _load(contender, by_name)

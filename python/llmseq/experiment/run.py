@@ -48,6 +48,7 @@ from llmseq.storage import fingerprint, write_json, write_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from llmseq.config import Config
     from llmseq.data.dataset import SessionDataset
     from llmseq.evaluation.leaderboard import Leaderboard, Verdict
     from llmseq.experiment.spec import CompareSpec
@@ -116,7 +117,7 @@ def compare(
     models: Sequence[str] | None = None,
     preset: str = "quick",
     k: Sequence[int] | None = None,
-    encoder: str | None = None,
+    encoder: str | Sequence[str] | None = None,
     encoder_ids: str | Path | None = None,
     template: str | None = None,
     seed: int | None = None,
@@ -144,14 +145,16 @@ def compare(
     out
         The run folder; made if it is not there.
     models
-        Registry names, instead of those of the preset.
+        Registry names, instead of those of the preset; ``llm2sasrec@tfidf`` takes text vectors of
+        its own.
     preset
         "quick", "thorough", or a TOML file such as the spec.toml of an earlier run.
     k
         Cut-offs of the metrics; 10 and 20 unless the preset says otherwise.
     encoder, encoder_ids, template
         Where text vectors come from, a file of ids for vectors without them, and the texts if not
-        the dataset's own; encoder "none" leaves text out.
+        the dataset's own; encoder "none" leaves text out. Of several encoders the first is every
+        model's, and each further one adds one more LLMSeqSim, such as ``llmseqsim@tfidf``.
     score
         "validation" never makes or scores lists for the test part: for development.
     settings
@@ -281,10 +284,24 @@ def _check_extras(spec: CompareSpec) -> None:
     neural = [model for model in spec.singles if model.entry.family == "sequential"]
     if neural and importlib.util.find_spec("torch") is None:
         raise MissingExtraError(neural[0].entry.label, "train")
+    for model in spec.singles:
+        for config in model.configs():
+            _check_method(config, model.name)
     prompts = [model for model in spec.singles if model.entry.family == "prompt"]
     needed = ("torch", "transformers", "peft") if prompts else ()
     if any(importlib.util.find_spec(package) is None for package in needed):
         raise MissingExtraError(prompts[0].entry.label, "prompt")
+
+
+def _check_method(config: Config, name: str) -> None:
+    values = config.to_dict()
+    for setting, method, package, extra in (
+        ("reduction", "autoencoder", "torch", "train"),
+        ("search", "hnsw", "hnswlib", "ann"),
+    ):
+        chosen = values.get(setting, {}).get("method") == method
+        if chosen and importlib.util.find_spec(package) is None:
+            raise MissingExtraError(f"{name} with {setting}.method = {method}", extra)
 
 
 def _count_scoring(bench: Bench, contenders: Sequence[Contender]) -> int:

@@ -92,7 +92,7 @@ def score_all(
     results = [
         ModelResult(
             name=contender.name,
-            label=contender.spec.entry.label,
+            label=contender.spec.label,
             uses_text=contender.spec.entry.uses_text,
             config=contender.config.to_dict(),
             validation=dict(validation[contender.name].means),

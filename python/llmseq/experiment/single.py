@@ -125,6 +125,7 @@ def fit_model(
         "fingerprint": data.fingerprint(),
         "fitted_on": f"{on} sessions",
         "seed": seed,
+        **({"encoder": encoder} if entry.uses_text else {}),
         **({} if start is None else {"started_from": str(start)}),
     }
     return SavedModel(fitted(config, whole, None), data.catalogue, provenance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -17,6 +18,8 @@ from llmseq.models.catalog import MODELS, ModelEntry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmseq.embeddings.encoders import Encoder, VectorFile
+
 NO_ENCODER = "none"
 MIN_LIST_LENGTH = 100
 PRIMARY_METRICS = ("ndcg", "hr", "mrr", "recall", "precision", "map")
@@ -27,16 +30,45 @@ class ModelSpec(Config):
 
     ``settings`` differ from the registry's; ``grid`` holds the values to try for each setting, the
     best point is chosen on the select part.
+
+    Parameters
+    ----------
+    name
+        A registry name. With vectors of its own the model is called ``name@vectors``, for example
+        ``llmseqsim@tfidf``, so that one model may take part with several.
+    encoder
+        Where its text vectors come from; None: where the comparison's come from. Without it, what
+        follows the ``@`` names the encoder: ``llmseqsim@hf:org/some-model`` is
+        ``llmseqsim@some-model`` with the encoder ``hf:org/some-model``.
     """
 
     name: str
+    encoder: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, list[Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_vectors(cls, values: Any) -> Any:  # noqa: ANN401 - pydantic hands over anything
+        if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+            return values
+        name, at, vectors = values["name"].partition("@")
+        encoder = values.get("encoder") or vectors
+        if not encoder and not at:
+            return values
+        word = vectors_name(vectors or encoder)
+        return {**values, "name": f"{name}@{word}", "encoder": encoder}
 
     @property
     def entry(self) -> ModelEntry:
         """What the registry holds under the name."""
-        return MODELS[self.name]
+        return MODELS[registry_name(self.name)]
+
+    @property
+    def label(self) -> str:
+        """As a report shows it, with its vectors where they are its own."""
+        vectors = self.name.partition("@")[2]
+        return f"{self.entry.label} ({vectors})" if vectors else self.entry.label
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Give the settings of every point of the grid, the last setting varying fastest."""
@@ -55,6 +87,42 @@ class ModelSpec(Config):
         return [entry.make_config(point, what=f"model {self.name}") for point in self.points()]
 
 
+def registry_name(name: str) -> str:
+    """Give a model's name without the vectors that it takes.
+
+    Examples
+    --------
+    >>> registry_name("llmseqsim@tfidf")
+    'llmseqsim'
+    """
+    return name.partition("@")[0]
+
+
+def vectors_name(encoder: str) -> str:
+    """Name an encoder's vectors in a word that fits into file names and settings.
+
+    Raises
+    ------
+    ConfigError
+        If nothing is left of it.
+
+    Examples
+    --------
+    >>> vectors_name("tfidf"), vectors_name("hf:org/some-model-v1.5")
+    ('tfidf', 'some-model-v1-5')
+    >>> vectors_name("file:vectors/mine.parquet")
+    'mine'
+    """
+    kind, _, argument = encoder.partition(":")
+    last = argument.rstrip("/").rpartition("/")[2] or kind
+    if kind == "file":
+        last = last.partition(".")[0]
+    word = re.sub(r"[^A-Za-z0-9_]+", "-", last).strip("-")
+    if not word:
+        raise ConfigError(f'after the @ of a model stands an encoder, got "{encoder}"')
+    return word
+
+
 class CompareSpec(Config):
     """Everything that a comparison follows from.
 
@@ -69,8 +137,9 @@ class CompareSpec(Config):
     primary
         The metric that settings, members and the winner are chosen by.
     encoder, encoder_ids, template
-        Where text vectors come from ("none" leaves text out), the file of ids that goes with
-        vectors without them, and the texts if not the dataset's own.
+        Where text vectors come from ("none" leaves text out) for models that name no encoder of
+        their own, the file of ids that goes with vectors without them, and the texts if not the
+        dataset's own.
     seed, n_seeds
         Fits use the seeds ``seed``, ``seed + 1``, …; choices are made with the first.
     score
@@ -125,22 +194,48 @@ class CompareSpec(Config):
                 "refit fits models on all of train, the validation part included, and scores them "
                 'on test: it needs score "test"'
             )
-        self._check_texts()
+        self._check_encoders()
         self._check_hybrids()
         return self
 
-    def _check_texts(self) -> None:
-        from llmseq.embeddings.encoders import get_encoder
-
-        if self.encoder != NO_ENCODER:
-            get_encoder(self.encoder, ids=Path(self.encoder_ids) if self.encoder_ids else None)
-            return
-        texts = [model.name for model in self.models if model.entry.uses_text]
+    def _check_encoders(self) -> None:
+        for model in self.models:
+            if model.encoder and (not model.entry.uses_text or model.entry.family == "hybrid"):
+                raise ConfigError(
+                    f"{model.name}: {registry_name(model.name)} takes no text vectors of its own; "
+                    "leave out what follows the @"
+                )
+        texts = [m.name for m in self.singles if self.encoder_of(m) == NO_ENCODER]
+        if self.encoder == NO_ENCODER and not self.encoders:
+            texts = [m.name for m in self.hybrids if m.entry.uses_text]
         if texts:
             raise ConfigError(
                 f"{', '.join(texts)} need text vectors, but the encoder is "
                 f'"{NO_ENCODER}": name an encoder, or leave those models out with --models'
             )
+        every = dict.fromkeys((self.encoder, *self.encoders))
+        every.pop(NO_ENCODER, None)
+        for encoder in every:
+            self.make_encoder(encoder)
+        if self.encoder_ids and sum(name.startswith("file:") for name in every) != 1:
+            raise ConfigError(
+                f'the file of ids {self.encoder_ids} goes with just one encoder "file:", got '
+                f"{', '.join(every) or NO_ENCODER}"
+            )
+
+    def make_encoder(self, encoder: str) -> Encoder | VectorFile:
+        """Make one of the encoders; loads nothing yet.
+
+        Raises
+        ------
+        ConfigError
+            If it is unknown.
+        """
+        from llmseq.embeddings.encoders import get_encoder
+
+        has_ids = self.encoder_ids and encoder.startswith("file:")
+        ids = Path(self.encoder_ids) if has_ids else None
+        return get_encoder(encoder, device=self.device, ids=ids)
 
     def _check_hybrids(self) -> None:
         for model in self.hybrids:
@@ -168,10 +263,21 @@ class CompareSpec(Config):
             model for model in self.singles if hybrid.entry.uses_text or not model.entry.uses_text
         )
 
+    def model(self, name: str) -> ModelSpec:
+        """Give the model of that name; one that is not compared is as the registry has it."""
+        named = (model for model in self.models if model.name == name)
+        return next(named, None) or ModelSpec(name=name)
+
+    def encoder_of(self, model: ModelSpec) -> str:
+        """Where a model's text vectors come from; empty: it takes none, or its members do."""
+        takes = model.entry.uses_text and model.entry.family != "hybrid"
+        return (model.encoder or self.encoder) if takes else ""
+
     @property
-    def uses_text(self) -> bool:
-        """Whether any model needs text vectors."""
-        return any(model.entry.uses_text for model in self.singles)
+    def encoders(self) -> tuple[str, ...]:
+        """Every encoder whose vectors some model takes, the comparison's own first."""
+        taken = {self.encoder_of(model): None for model in self.singles}
+        return tuple(sorted(filter(None, taken), key=lambda encoder: encoder != self.encoder))
 
     @property
     def exclude_seen(self) -> bool:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from llmseq.embeddings.embed import embed_catalogue
-from llmseq.embeddings.encoders import get_encoder
+from llmseq.embeddings.encoders import VectorFile
 from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -29,26 +29,31 @@ _FILE = "vectors.safetensors"
 def embed_texts(
     spec: CompareSpec, dataset: SessionDataset, store: StageStore, tracker: Tracker
 ) -> dict[str, ItemEmbeddings]:
-    """Make or find the vectors of the spec's encoder, by its name; none if no model takes text.
+    """Make or find the vectors of the spec's encoders, by their names; none if none is needed.
 
-    They are kept with the run, so that it can be gone on with where the encoder is out of reach.
+    They are kept with the run, so that it can be gone on with where an encoder is out of reach.
 
     Raises
     ------
     InvalidDataError
         If too many items lack a text or a vector.
     """
-    if not spec.uses_text:
-        return {}
-    ids = Path(spec.encoder_ids) if spec.encoder_ids else None
-    encoder = get_encoder(spec.encoder, device=spec.device, ids=ids)
+    return {name: _embed(name, spec, dataset, store, tracker) for name in spec.encoders}
+
+
+def _embed(
+    name: str, spec: CompareSpec, dataset: SessionDataset, store: StageStore, tracker: Tracker
+) -> ItemEmbeddings:
+    encoder = spec.make_encoder(name)
+    ready = isinstance(encoder, VectorFile) and len(spec.encoders) > 1
+    template = "" if ready else spec.template  # which is for the encoders beside it
 
     def work(folder: Path, _: Path) -> Mapping[str, Any]:
         try:
             made = embed_catalogue(
                 dataset.catalogue,
                 encoder,
-                template=spec.template or None,
+                template=template or None,
                 progress=tracker.within,
             )
         except InvalidDataError as error:
@@ -62,16 +67,16 @@ def embed_texts(
         return {"origin": dict(made.origin)}
 
     stage = store.run(
-        f"embed with {spec.encoder}",
+        f"embed with {name}",
         kind="embed",
         inputs={
             "stage": "embed",
             "dataset": spec.fingerprint,
             "encoder": encoder.fingerprint(),
-            "template": spec.template,
+            "template": template,
         },
         work=work,
     )
     arrays = load_file(stage.folder / _FILE)
     filled = arrays["filled"].astype(np.bool_) if "filled" in arrays else None
-    return {spec.encoder: ItemEmbeddings(arrays["vectors"], stage.values["origin"], filled)}
+    return ItemEmbeddings(arrays["vectors"], stage.values["origin"], filled)

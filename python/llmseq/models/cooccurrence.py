@@ -136,9 +136,11 @@ class CooccurrenceRecommender:
         embeddings: Mapping[str, ItemEmbeddings] | None,
     ) -> tuple[ItemArray, FloatMatrix]:
         given = pick_embeddings(
-            embeddings, config.embedding, n_items=train.n_items, model="LLM2Cooccurrence"
+            embeddings, config.embedding, catalogue=train.catalogue, model="LLM2Cooccurrence"
         )
-        reduced = reduce_embeddings(given, config.reduction, rows=train.item_counts() > 0)
+        reduced = reduce_embeddings(
+            given, config.reduction, rows=train.item_counts() > 0, catalogue=train.catalogue
+        )
         had = given.origin.get("notes", ())
         self.summary = FitSummary(notes=tuple(reduced.origin["notes"][len(had) :]))
         itself = (np.arange(train.n_items), np.arange(train.n_items + 1))

@@ -23,7 +23,7 @@ from llmseq.storage import atomic_folder, file_fingerprint, read_json, write_jso
 from llmseq.types import BoolArray, Ragged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 WEIGHTS = "weights.safetensors"
 """The file of a model's folder that holds its arrays."""
-_MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]*")
 
 
 class _Named(dict[str, Any]):
@@ -57,6 +57,7 @@ def write_model(
     metadata: Mapping[str, str] | None = None,
     extra: Mapping[str, Any] | None = None,
     members: Mapping[str, Recommender] | None = None,
+    files: Mapping[str, Callable[[Path], None]] | None = None,
 ) -> None:
     """Write a model's folder as a whole; one that is there already is replaced.
 
@@ -72,6 +73,8 @@ def write_model(
         Plain values besides the settings: numbers of items, seeds, a summary.
     members
         Models inside this one, each saved to ``members/<name>/``.
+    files
+        Further files by name, each with what writes it; hashed like the others.
     """
     from safetensors.numpy import save_file
 
@@ -87,6 +90,8 @@ def write_model(
         )
         for name, member in (members or {}).items():
             member.save(_member_folder(folder, name))
+        for name, write in (files or {}).items():
+            write(folder / name)
         write_json(
             folder / "manifest.json",
             {
@@ -96,7 +101,8 @@ def write_model(
                 "extra": dict(extra or {}),
                 "members": list(members or {}),
                 "files": {
-                    name: file_fingerprint(folder / name) for name in ("config.json", WEIGHTS)
+                    name: file_fingerprint(folder / name)
+                    for name in ("config.json", WEIGHTS, *(files or {}))
                 },
             },
         )
@@ -228,7 +234,7 @@ def load_members(path: Path) -> dict[str, Recommender]:
 def _member_folder(path: Path, name: object) -> Path:
     if not isinstance(name, str) or not _MEMBER_NAME.fullmatch(name):
         raise ArtifactError(
-            f"{path}: a member's name must be letters, digits, dots, dashes or underscores, "
+            f"{path}: a member's name must be letters, digits, dots, dashes, underscores or @, "
             f"got {name!r}"
         )
     return path / "members" / name

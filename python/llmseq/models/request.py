@@ -8,11 +8,13 @@ import numpy as np
 
 from llmseq.errors import ConfigError, InvalidDataError, NotFittedError, ShapeError
 from llmseq.models.protocol import MayNeedTimes
+from llmseq.storage import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmseq.config import Config
+    from llmseq.data.catalogue import Catalogue
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
@@ -79,7 +81,7 @@ def pick_embeddings(
     embeddings: Mapping[str, ItemEmbeddings] | None,
     name: str | None,
     *,
-    n_items: int,
+    catalogue: Catalogue,
     model: str,
 ) -> ItemEmbeddings:
     """Take the embeddings that a config names, or the only ones.
@@ -90,6 +92,8 @@ def pick_embeddings(
         If none are given, the name is not among them, or several are given and none is named.
     ShapeError
         If they do not have one row for each item of the catalogue.
+    InvalidDataError
+        If they were made for a catalogue of other items, or in another order.
     """
     given = embeddings or {}
     if not given:
@@ -103,9 +107,15 @@ def pick_embeddings(
     if chosen not in given:
         raise ConfigError(f'{model}: no embeddings are called "{chosen}"; choose from {choices}')
     found = given[chosen]
-    if found.n_items != n_items:
+    if found.n_items != catalogue.n_items:
         raise ShapeError(
             f'{model}: the embeddings "{chosen}" have {found.n_items} rows, '
-            f"but the catalogue has {n_items} items"
+            f"but the catalogue has {catalogue.n_items} items"
+        )
+    items = found.origin.get("items_fingerprint")
+    if items is not None and items != fingerprint(catalogue.ids):
+        raise InvalidDataError(
+            f'{model}: the embeddings "{chosen}" were made for a catalogue with other items or '
+            "another order of them; make them again from this one"
         )
     return found

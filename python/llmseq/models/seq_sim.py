@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -10,8 +11,10 @@ from pydantic import Field, model_validator
 from llmseq.config import Config
 from llmseq.core import ItemIndex, pool_sessions
 from llmseq.core.pooling import Pooling
+from llmseq.data.sessions import HeldOut
 from llmseq.embeddings.matrix import ItemEmbeddings, unit_rows
 from llmseq.embeddings.reduce import ReductionConfig, reduce_embeddings
+from llmseq.models.approximate import ExactSearch, HnswIndex, HnswSearch, Search
 from llmseq.models.persistence import read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary
 from llmseq.models.request import check_request, not_fitted, pick_embeddings
@@ -21,11 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from llmseq.data.dataset import SessionDataset
-    from llmseq.data.sessions import HeldOut, Sessions
+    from llmseq.data.sessions import Sessions
     from llmseq.types import BoolArray, CountArray, FloatMatrix, FloatVector, Ragged
+
+
+_GRAPH = "graph.hnsw"
+_RECALL_AT, _RECALL_PROMPTS = 20, 500
 
 
 class SeqSimConfig(Config):
@@ -43,6 +48,9 @@ class SeqSimConfig(Config):
         Of the prompt's vector to an item's: cosine, dot, or euclidean as 1/(1 + distance).
     popularity_weight
         b in score + b·ln(1 + events in train); 0 with euclidean.
+    search
+        ``{"method": "exact"}``, or ``{"method": "hnsw"}``: approximate, see
+        `llmseq.models.approximate.HnswSearch`.
     """
 
     embedding: str | None = None
@@ -50,6 +58,7 @@ class SeqSimConfig(Config):
     pooling: Pooling = "harmonic"
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
     popularity_weight: float = Field(default=0.01, ge=0.0, allow_inf_nan=False)
+    search: Search = ExactSearch()
 
     @model_validator(mode="after")
     def _prior_needs_a_product(self) -> Self:
@@ -69,9 +78,9 @@ class SeqSimRecommender:
     def __init__(self, config: SeqSimConfig | None = None) -> None:
         self.config = config or SeqSimConfig()
         self.summary = FitSummary()
-        self._vectors: FloatMatrix | None = None  # (n_items, dim), reduced
-        self._counts: CountArray | None = None  # (n_items,)
-        self._index: ItemIndex | None = None
+        self.origin: Mapping[str, Any] = {}
+        """How the text vectors were made: encoder, fingerprints, template."""
+        self._ranker: _Ranker | None = None
 
     def refit_config(self) -> SeqSimConfig:
         """Return the settings: nothing is chosen while fitting."""
@@ -83,28 +92,46 @@ class SeqSimRecommender:
         *,
         embeddings: Mapping[str, ItemEmbeddings] | None = None,
         validation: HeldOut | None = None,  # noqa: ARG002 - nothing to stop
-        rng: np.random.Generator,  # noqa: ARG002 - a reduction brings its own seed
-        context: FitContext | None = None,  # noqa: ARG002 - done in a second
+        rng: np.random.Generator,
+        context: FitContext | None = None,
     ) -> Self:
-        """Reduce the item vectors and index them."""
+        """Reduce the item vectors and index them.
+
+        ``rng`` draws the levels of an approximate index, and the train sessions on which it is
+        compared with the exact one; ``summary.notes`` and ``context`` are told the recall.
+
+        Raises
+        ------
+        ConfigError
+            If the text vectors are missing, or the items have no column with the classes named.
+        ShapeError, InvalidDataError
+            If the vectors are another catalogue's, or cannot be reduced.
+        MissingExtraError
+            If the search or the reduction needs packages that are not installed.
+        """
         given = pick_embeddings(
-            embeddings, self.config.embedding, n_items=train.n_items, model="LLMSeqSim"
+            embeddings, self.config.embedding, catalogue=train.catalogue, model="LLMSeqSim"
         )
         counts = train.item_counts()
-        reduced = reduce_embeddings(given, self.config.reduction, rows=counts > 0)
+        reduced = reduce_embeddings(
+            given, self.config.reduction, rows=counts > 0, catalogue=train.catalogue
+        )
         had = given.origin.get("notes", ())
-        self.summary = FitSummary(notes=tuple(reduced.origin["notes"][len(had) :]))
-        self._build(reduced.vectors, counts)
+        notes = tuple(reduced.origin["notes"][len(had) :])
+        rows, similarity = _indexed(self.config, reduced.vectors, counts)
+        index: ItemIndex | HnswIndex = ItemIndex(rows, similarity)
+        ranker = _Ranker(self.config, reduced.vectors, counts, index)
+        if isinstance(self.config.search, HnswSearch):
+            seed = int(rng.integers(2**31))
+            exact, index = ranker, HnswIndex.build(rows, similarity, self.config.search, seed=seed)
+            ranker = replace(exact, index=index)
+            recall = _recall(ranker, exact, train.sessions, rng)
+            if context is not None:
+                context.report(1.0, recall)
+            notes = (*notes, recall)
+        self.origin, self._ranker = given.origin, ranker
+        self.summary = FitSummary(notes=notes)
         return self
-
-    def _build(self, vectors: FloatMatrix, counts: CountArray) -> None:
-        self._vectors, self._counts = vectors, counts
-        similarity = self.config.similarity
-        if self.config.popularity_weight > 0:
-            prior = self.config.popularity_weight * np.log1p(counts)
-            vectors = _with_column(unit_rows(vectors) if similarity == "cosine" else vectors, prior)
-            similarity = "dot"
-        self._index = ItemIndex(vectors, similarity)
 
     def recommend(
         self,
@@ -115,11 +142,58 @@ class SeqSimRecommender:
         candidates: BoolArray | None = None,
     ) -> Recommendations:
         """Rank as the Protocol says."""
-        if self._vectors is None or self._counts is None or self._index is None:
+        if self._ranker is None:
             raise not_fitted("LLMSeqSim")
-        mask = check_request(prompts, k, candidates, n_items=self._counts.size)
+        mask = check_request(prompts, k, candidates, n_items=self._ranker.counts.size)
+        return self._ranker.rank(prompts, k, exclude_seen=exclude_seen, candidates=mask)
+
+    def save(self, path: Path) -> None:
+        """Write the reduced vectors, the counts and, if there is one, the approximate index."""
+        if self._ranker is None:
+            raise not_fitted("LLMSeqSim")
+        index = self._ranker.index
+        write_model(
+            path,
+            kind="llmseqsim",
+            config=self.config,
+            arrays={"vectors": self._ranker.vectors, "counts": self._ranker.counts},
+            extra={"notes": self.summary.notes, "origin": dict(self.origin)},
+            files={_GRAPH: index.save} if isinstance(index, HnswIndex) else None,
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote; an exact index is made again."""
+        values, arrays, extra = read_model(path, kind="llmseqsim")
+        config = SeqSimConfig.make(values, what=str(path / "config.json"))
+        vectors, counts = arrays["vectors"], arrays["counts"]
+        rows, similarity = _indexed(config, vectors, counts)
+        index: ItemIndex | HnswIndex
+        if isinstance(config.search, HnswSearch):
+            index = HnswIndex.open(path / _GRAPH, rows, similarity, config.search)
+        else:
+            index = ItemIndex(rows, similarity)
+        model = cls(config)
+        model.summary = FitSummary(notes=tuple(extra["notes"]))
+        model.origin = extra.get("origin", {})
+        model._ranker = _Ranker(config, vectors, counts, index)
+        return model
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Ranker:
+    """What a fit leaves behind: reduced vectors (n_items, dim), events of each item, an index."""
+
+    config: SeqSimConfig
+    vectors: FloatMatrix
+    counts: CountArray
+    index: ItemIndex | HnswIndex
+
+    def rank(
+        self, prompts: Sessions, k: int, *, exclude_seen: bool, candidates: BoolArray | None
+    ) -> Recommendations:
         queries = pool_sessions(
-            self._vectors, prompts.items, prompts.offsets, pooling=self.config.pooling
+            self.vectors, prompts.items, prompts.offsets, pooling=self.config.pooling
         )
         speaks = queries.any(axis=1)
         prior = self.config.popularity_weight > 0
@@ -129,35 +203,52 @@ class SeqSimRecommender:
             )
         items = np.full((len(prompts), k), -1, dtype=np.int32)
         scores = np.full((len(prompts), k), -np.inf, dtype=np.float32)
-        groups = [(speaks, mask)]
+        groups = [(speaks, candidates)]
         if prior:  # without a word from the prompt, only an item with events is worth listing
-            seen = self._counts > 0
-            groups.append((~speaks, seen if mask is None else seen & mask))
+            seen = np.asarray(self.counts > 0)
+            groups.append((~speaks, seen if candidates is None else seen & candidates))
         for chosen, allowed in groups:
             rows = np.flatnonzero(chosen)
             if rows.size:
                 exclude: Ragged | None = prompts.events.take(rows) if exclude_seen else None
-                items[rows], scores[rows] = self._index.search(
+                items[rows], scores[rows] = self.index.search(
                     queries[rows], k, exclude=exclude, candidates=allowed
                 )
         return Recommendations(items, scores)
 
-    def save(self, path: Path) -> None:
-        """Write the reduced vectors and the counts."""
-        if self._vectors is None or self._counts is None:
-            raise not_fitted("LLMSeqSim")
-        arrays: dict[str, NDArray[Any]] = {"vectors": self._vectors, "counts": self._counts}
-        extra = {"notes": self.summary.notes}
-        write_model(path, kind="llmseqsim", config=self.config, arrays=arrays, extra=extra)
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote and index it."""
-        config, arrays, extra = read_model(path, kind="llmseqsim")
-        model = cls(SeqSimConfig.make(config, what=str(path / "config.json")))
-        model.summary = FitSummary(notes=tuple(extra["notes"]))
-        model._build(arrays["vectors"], arrays["counts"])
-        return model
+def _indexed(
+    config: SeqSimConfig, vectors: FloatMatrix, counts: CountArray
+) -> tuple[FloatMatrix, str]:
+    """Rows that an index holds and how they compare: a prior is one more dimension."""
+    if config.popularity_weight == 0:
+        return vectors, config.similarity
+    prior = config.popularity_weight * np.log1p(counts)
+    return _with_column(
+        unit_rows(vectors) if config.similarity == "cosine" else vectors, prior
+    ), "dot"
+
+
+def _recall(
+    approximate: _Ranker, exact: _Ranker, sessions: Sessions, rng: np.random.Generator
+) -> str:
+    """Compare the lists of both for a sample of train sessions."""
+    n_prompts = min(_RECALL_PROMPTS, len(sessions))
+    rows = rng.choice(len(sessions), n_prompts, replace=False)
+    prompts = HeldOut.last_item(sessions.take(rows)).prompts
+    made, wanted = (
+        ranker.rank(prompts, _RECALL_AT, exclude_seen=True, candidates=None).items
+        for ranker in (approximate, exact)
+    )
+    n_found = sum(
+        int(np.isin(right[right >= 0], found).sum())
+        for right, found in zip(wanted, made, strict=True)
+    )
+    share = n_found / max(int((wanted >= 0).sum()), 1)
+    return (
+        f"approximate search finds {share:.1%} of the exact lists of {_RECALL_AT} items "
+        f"(recall@{_RECALL_AT} over {len(prompts):,} prompts from train)"
+    )
 
 
 def _with_column(vectors: FloatMatrix, column: float | FloatVector) -> FloatMatrix:

@@ -59,9 +59,14 @@ class SessionKnnTextRecommender(SessionKnnRecommender):
         self, train: SessionDataset, embeddings: Mapping[str, ItemEmbeddings] | None
     ) -> dict[str, Any]:
         given = pick_embeddings(
-            embeddings, self.config.embedding, n_items=train.n_items, model="SKNNEmb"
+            embeddings, self.config.embedding, catalogue=train.catalogue, model="SKNNEmb"
         )
-        reduced = reduce_embeddings(given, self.config.reduction, rows=train.item_counts() > 0)
+        reduced = reduce_embeddings(
+            given,
+            self.config.reduction,
+            rows=train.item_counts() > 0,
+            catalogue=train.catalogue,
+        )
         had = given.origin.get("notes", ())
         self.summary = FitSummary(notes=tuple(reduced.origin["notes"][len(had) :]))
         return {"vectors": reduced.vectors, "pooling": self.config.train_pooling}

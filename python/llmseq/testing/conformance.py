@@ -89,7 +89,7 @@ class Subject:
     name
         Its name in the registry; tested with the settings of ``SMALL``.
     settings
-        Further settings, as pairs.
+        Further settings, as pairs; a dotted name reaches into a nested setting.
     """
 
     name: str
@@ -105,7 +105,10 @@ class Subject:
 
     def config(self) -> Any:  # noqa: ANN401 - a settings class of any model
         """Preset plus the small settings plus its own."""
-        settings = {**SMALL.get(self.name, {}), **dict(self.settings)}
+        settings: dict[str, Any] = dict(SMALL.get(self.name, {}))
+        for name, value in self.settings:
+            outer, dot, inner = name.rpartition(".")
+            settings |= {outer: {**settings.get(outer, {}), inner: value}} if dot else {name: value}
         if MODELS[self.name].family == "prompt":
             from llmseq.testing.language_models import tiny_language_model
 

@@ -47,20 +47,25 @@ class World:
         return self.train.n_items
 
 
-def catalogue_of(n_items: int) -> Catalogue:
-    """Make a catalogue with ids "i0", "i1", … and titles."""
+def catalogue_of(n_items: int, kinds: ItemArray | None = None) -> Catalogue:
+    """Make a catalogue with ids "i0", "i1", …, titles and, if given, each item's kind."""
     ids = [f"i{item}" for item in range(n_items)]
     titles = [f"Item {item}" for item in range(n_items)]
-    return Catalogue(pl.DataFrame({"item_id": ids, "title": titles, "text": titles}))
+    table = pl.DataFrame({"item_id": ids, "title": titles, "text": titles})
+    if kinds is not None:
+        table = table.with_columns(pl.Series("kind", [f"kind {kind}" for kind in kinds]))
+    return Catalogue(table)
 
 
-def log_of(rows: Sequence[Sequence[int]], n_items: int) -> SessionDataset:
+def log_of(
+    rows: Sequence[Sequence[int]], n_items: int, kinds: ItemArray | None = None
+) -> SessionDataset:
     """Make a dataset of item indices; sessions follow one another a day apart."""
     events = Ragged.from_lists(rows)
     within = np.arange(events.items.size) - events.offsets[:-1][events.rows]
     times = events.rows * DAY + within
     names = np.array([f"s{row}" for row in range(len(rows))], dtype=object)
-    return SessionDataset(catalogue_of(n_items), Sessions(names, events, times))
+    return SessionDataset(catalogue_of(n_items, kinds), Sessions(names, events, times))
 
 
 def clustered_vectors(groups: ItemArray, *, spread: float, seed: int = 0) -> FloatMatrix:
@@ -72,6 +77,8 @@ def clustered_vectors(groups: ItemArray, *, spread: float, seed: int = 0) -> Flo
 
 def planted_groups(*, n_groups: int = 6, group_size: int = 8, n_sessions: int = 160) -> World:
     """Make sessions that stay in one group of items; the last item of each group has no event.
+
+    The catalogue's column ``kind`` names the group.
 
     A prompt of three items of a group asks for other items of it.
     """
@@ -85,7 +92,7 @@ def planted_groups(*, n_groups: int = 6, group_size: int = 8, n_sessions: int = 
         np.setdiff1d(warm[row % n_groups], prompt).tolist() for row, prompt in enumerate(prompts)
     ]
     return World(
-        log_of(rows, n_items),
+        log_of(rows, n_items, groups),
         ItemEmbeddings(clustered_vectors(groups, spread=0.05), {"encoder": "planted"}),
         Sessions.from_lists([prompt.tolist() for prompt in prompts]),
         Ragged.from_lists(answers),
@@ -100,7 +107,7 @@ def checkerboard(n: int = 24) -> World:
     """
     rows = [[(p + step) % n for step in range(2, n, 2)] for p in range(n)]
     parity = (np.arange(n) % 2).astype(np.int32)
-    train = log_of(rows, n)
+    train = log_of(rows, n, parity)
     return World(
         train,
         ItemEmbeddings(clustered_vectors(parity, spread=0.02), {"encoder": "planted"}),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
+import polars as pl
 import pytest
 
+from llmseq.data.catalogue import Catalogue
 from llmseq.data.sessions import Sessions
 from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.errors import ConfigError, NotFittedError, ShapeError
@@ -44,6 +47,29 @@ def test_extending_equals_a_fit_that_knew_the_items_from_the_start(
         )
         np.testing.assert_array_equal(ours.items, theirs.items)
         np.testing.assert_allclose(ours.scores, theirs.scores, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "reduction",
+    [
+        {"method": "autoencoder"},
+        {"method": "lda", "classes": "kind"},
+        {"method": "lda"},  # becomes pca
+    ],
+)
+def test_new_items_go_through_the_saved_reduction(small, circle, text, reduction, tmp_path):
+    kinds = pl.Series("kind", [f"kind {item % 6}" for item in range(12)])
+    train = replace(circle, catalogue=Catalogue(circle.catalogue.table.with_columns(kinds)))
+    config = small("sasrec", item_table="llm_init", embedding_dim=4, reduction=reduction)
+    model = fit(config, train, part(text, slice(12)))
+    became_pca = any("lda became pca" in note for note in model.summary.notes)
+    assert became_pca == (reduction == {"method": "lda"})
+    model.save(tmp_path / "model")
+    for fitted in (model, SequentialRecommender.load(tmp_path / "model")):
+        copies = fitted.extend(part(text, slice(12))["text"])  # item 12 + i has item i's text
+        np.testing.assert_array_equal(copies._vectors[12:], copies._vectors[:12])
+        assert copies._vectors.shape == (24, 4)
+        assert copies.recommend(PROMPTS, 3, candidates=np.arange(24) >= 12).items[0].min() >= 12
 
 
 @pytest.mark.parametrize("network", CONFIGS)

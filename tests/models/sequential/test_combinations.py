@@ -44,8 +44,18 @@ WITH_PARTS = [
     for block in BLOCKS
 ]
 
+WITH_REDUCTIONS = [
+    Subject("sasrec", (("item_table", table), ("embedding_dim", 5), *reduction))
+    for table in TABLES
+    if table != "random"
+    for reduction in (
+        (("reduction.method", "autoencoder"),),
+        (("reduction.method", "lda"), ("reduction.classes", "kind")),  # six kinds: five dimensions
+    )
+]
 
-@pytest.mark.parametrize("subject", WITH_OBJECTIVES + WITH_PARTS, ids=str)
+
+@pytest.mark.parametrize("subject", WITH_OBJECTIVES + WITH_PARTS + WITH_REDUCTIONS, ids=str)
 def test_goes_together_and_finds_the_groups(subject):
     for check in CHECKS:
         check(subject)

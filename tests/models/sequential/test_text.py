@@ -47,8 +47,8 @@ def test_without_a_wish_the_width_is_what_the_text_spans(n_heads, width):
     text = fitted(n_heads=n_heads)
     reduced = text.reduce(vectors())
     assert (text.dim, reduced.shape) == (width, (30, width))
-    assert len(text.notes) == 1
     assert text.notes[0].startswith(f"embedding_dim is {width} instead of ")
+    assert text.notes[1:] == text.reducer.notes
     np.testing.assert_allclose(np.linalg.norm(reduced, axis=1), 1.0, rtol=1e-5)
 
 

@@ -116,7 +116,7 @@ class PromptRecommender:
         seq_sim, clusters, near = None, None, ""
         if self.config.task in LEANS_ON_VECTORS:
             vectors = pick_embeddings(
-                embeddings, self.config.embedding, n_items=train.n_items, model=_LABEL
+                embeddings, self.config.embedding, catalogue=train.catalogue, model=_LABEL
             )
             near = fingerprint(vectors.vectors)
             seq_sim = fit_seq_sim(self.config, train, {"text": vectors}, rng)

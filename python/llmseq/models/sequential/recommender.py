@@ -164,10 +164,10 @@ class SequentialRecommender:
         if config.item_table == "random":
             return None, None
         given = pick_embeddings(
-            embeddings, config.embedding, n_items=train.n_items, model=self.label
+            embeddings, config.embedding, catalogue=train.catalogue, model=self.label
         )
         text = None if start is None else _source(start, self.config.network).text
-        text = text or fit_text(config, given, trained, label=self.label)
+        text = text or fit_text(config, given, trained, catalogue=train.catalogue, label=self.label)
         return text, text.reduce(given)
 
     def _set(

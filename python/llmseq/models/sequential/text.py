@@ -12,6 +12,7 @@ from llmseq.models.sequential.config import MAPS_TEXT, USUAL_DIM
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llmseq.data.catalogue import Catalogue
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.models.sequential.config import SequentialConfig
     from llmseq.types import BoolArray, FloatMatrix
@@ -62,9 +63,16 @@ def usual_width(config: SequentialConfig) -> int:
 
 
 def fit_text(
-    config: SequentialConfig, given: ItemEmbeddings, rows: BoolArray, *, label: str
+    config: SequentialConfig,
+    given: ItemEmbeddings,
+    rows: BoolArray,
+    *,
+    catalogue: Catalogue | None = None,
+    label: str,
 ) -> TableText:
     """Fit the reduction on the vectors of some items and find the width of the table.
+
+    ``catalogue`` holds the column of classes that a reduction may name.
 
     Raises
     ------
@@ -75,18 +83,20 @@ def fit_text(
     wanted, reduction = usual_width(config), config.reduction
     if reduction.method != "none" and reduction.dim is None:
         reduction = reduction.replace(dim=wanted)
-    reducer = fit_item_reducer(reduction, given, rows)
+    reducer = fit_item_reducer(reduction, given, rows, catalogue=catalogue)
     width = given.dim if reducer.components is None else len(reducer.components)
     origin = dict(given.origin)
     if config.item_table in MAPS_TEXT:
         return TableText(reducer, wanted, origin, reducer.notes)
     if width == wanted or (config.embedding_dim is None and width % config.heads == 0):
         note = f"embedding_dim is {width} instead of {wanted}: the text vectors span no more"
-        return TableText(reducer, width, origin, (note,) if width < wanted else ())
+        notes = (note, *reducer.notes) if width < wanted else reducer.notes
+        return TableText(reducer, width, origin, notes)
     if config.embedding_dim is not None and reduction.method != "none":
         raise ConfigError(
             f"{label}: embedding_dim = {wanted} is more than the {width} dimensions that the text "
-            f"vectors span; set embedding_dim to {width} or less, or leave it out"
+            f"vectors span after {reduction.method}; set embedding_dim to {width} or less, or "
+            "leave it out"
         )
     shared = width // config.heads * config.heads
     if reduction.method == "none" or shared == 0:
@@ -95,6 +105,6 @@ def fit_text(
             f"embedding_dim = {wanted} and {config.heads} heads; set reduction.method to "
             '"pca_whiten", or change embedding_dim or n_heads'
         )
-    narrower = fit_item_reducer(reduction.replace(dim=shared), given, rows)
+    narrower = fit_item_reducer(reduction.replace(dim=shared), given, rows, catalogue=catalogue)
     note = f"embedding_dim is {shared} instead of {wanted}: the text vectors span no more that "
-    return TableText(narrower, shared, origin, (note + "the heads can share",))
+    return TableText(narrower, shared, origin, (note + "the heads can share", *narrower.notes))
