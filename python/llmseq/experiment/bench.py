@@ -93,7 +93,7 @@ class Bench:
             "seed": seed,
             "part": part,
             "device": self.spec.device,
-            **self._data(text=entry.uses_text),
+            **self.data(text=entry.uses_text),
         }
 
         def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:
@@ -105,7 +105,7 @@ class Bench:
             )
             started = time.perf_counter()
             model.fit(
-                self._train(part),
+                self.train(part),
                 embeddings=self.embeddings if entry.uses_text else None,
                 validation=self.split.stop if part == "fit" else None,
                 rng=np.random.default_rng(seed),
@@ -164,12 +164,14 @@ class Bench:
             work=work,
         )
 
-    def _train(self, part: FitPart) -> SessionDataset:
+    def train(self, part: FitPart) -> SessionDataset:
+        """Sessions that models of a part are fitted on."""
         if part == "all":
             return self.dataset
         return self.split.fit if part == "fit" else self.split.train
 
-    def _data(self, *, text: bool) -> dict[str, Any]:
+    def data(self, *, text: bool) -> dict[str, Any]:
+        """Name the data that a fit follows from."""
         vectors = {
             name: fingerprint(made.vectors, _or_empty(made.filled))
             for name, made in self.embeddings.items()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmseq.experiment.bench import Bench
-    from llmseq.experiment.contest import Contender, Lists
+    from llmseq.experiment.contender import Contender, Lists
     from llmseq.types import OffsetArray
 
 SCHEMA = 1

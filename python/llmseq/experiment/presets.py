@@ -88,7 +88,7 @@ def preset_model(name: str, preset: str) -> dict[str, Any]:
     grid: Mapping[str, tuple[Any, ...]] = {}
     if entry.family == "sequential":
         grid = (entry.grid or NEURAL_GRID) if preset == "thorough" else {}
-    elif entry.family != "hybrid" and preset != "paper":
+    elif preset != "paper":
         grid = entry.grid
     settings = {"settings": dict(entry.published)} if preset == "paper" else {}
     return {"name": name, **settings, "grid": {key: list(v) for key, v in grid.items()}}
@@ -133,6 +133,8 @@ def make_spec(
         # A prompt model joins in once it is told its base model.
         named = [name for name in settings or {} if MODELS[name].family == "prompt"]
         values["models"] += [preset_model(name, preset) for name in named]
+    if preset in PRESETS:
+        values["models"] = _among_compared(values["models"])
     if ks is not None:
         check_cutoffs(tuple(ks))
         values["ks"] = tuple(ks)
@@ -177,6 +179,21 @@ def without_times(
         else:
             kept.append(model)
     return kept, notes
+
+
+def _among_compared(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out of hybrids' grids the members that are not compared, as long as one is."""
+    names = {model["name"] for model in models}
+    fitted = []
+    for model in models:
+        grid = model.get("grid", {})
+        if MODELS[model["name"]].family == "hybrid":
+            grid = {
+                key: [v for v in values if not (v in MODELS.names() and v not in names)] or values
+                for key, values in grid.items()
+            }
+        fitted.append({**model, "grid": grid})
+    return fitted
 
 
 def _with_settings(
@@ -243,7 +260,12 @@ def completed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     if not any(isinstance(value, Mapping) for value in settings.values()):
         return dict(settings)
     usual = MODELS[name].make_config(what=f"model {name}").to_dict()
-    return {
-        key: {**usual.get(key, {}), **value} if isinstance(value, Mapping) else value
-        for key, value in settings.items()
-    }
+
+    def whole(key: str, value: object) -> object:
+        usual_value = usual.get(key)
+        if not isinstance(value, Mapping) or not isinstance(usual_value, Mapping):
+            return value
+        # Another model inside a hybrid does not take over the settings of the usual one.
+        return dict(value) if "model" in value else {**usual_value, **value}
+
+    return {key: whole(key, value) for key, value in settings.items()}
