@@ -31,6 +31,8 @@ class Choice:
 
     Parameters
     ----------
+    is_open
+        Whether anything was left open: the points of the grid name no members.
     among
         Every model that may be a member, by the name that settings have for it.
     folds
@@ -40,6 +42,7 @@ class Choice:
         Value on the select part of the settings chosen on all of it, which flatters them.
     """
 
+    is_open: bool
     among: Mapping[str, Contender]
     folds: tuple[HybridConfig, ...]
     in_sample: float
@@ -81,16 +84,6 @@ class Contender:
     def hybrid(self) -> HybridConfig | None:
         """Its settings, if it is made of others' lists."""
         return self.config if isinstance(self.config, HybridConfig) else None
-
-    @property
-    def uses_text(self) -> bool:
-        """Whether it uses text: a hybrid where a member does, but a fusion may always choose so."""
-        entry = self.spec.entry
-        named = self.spec.hybrid_configs()[0].parts() if self.members else None
-        if named is None:
-            return entry.uses_text
-        needs = self.hybrid is not None and self.hybrid.needs_vectors
-        return needs or any(member.uses_text for member in self.members.values())
 
     def fitted(self) -> Iterator[Contender]:
         """Give itself, or the members that it is made of, each fit once."""

@@ -110,7 +110,7 @@ def enter_hybrid(bench: Bench, model: ModelSpec, singles: Sequence[Contender]) -
         model,
         config,
         members={name: able[name] for name in config.parts() or able},
-        choice=Choice(able, tuple(folds), values["in_sample"]),
+        choice=Choice(points[0].parts() is None, able, tuple(folds), values["in_sample"]),
         trials=tuple(
             Trial(point, value)
             for point, value in zip(model.points(), values["values"], strict=True)

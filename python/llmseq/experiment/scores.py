@@ -93,7 +93,7 @@ def score_all(
         ModelResult(
             name=contender.name,
             label=contender.spec.entry.label,
-            uses_text=contender.uses_text,
+            uses_text=contender.spec.uses_text,
             config=contender.config.to_dict(),
             validation=dict(validation[contender.name].means),
             metrics=dict(evaluations[contender.name].means),

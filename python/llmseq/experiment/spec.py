@@ -55,6 +55,12 @@ class ModelSpec(Config):
         entry = self.entry
         return [entry.make_config(point, what=f"model {self.name}") for point in self.points()]
 
+    @property
+    def uses_text(self) -> bool:
+        """Whether it may use text: a hybrid of named members where one does."""
+        named = [config.uses_text for config in self.hybrid_configs()]
+        return self.entry.uses_text if not named or None in named else any(named)
+
     def hybrid_configs(self) -> list[HybridConfig]:
         """Give the points of a hybrid; none of another model."""
         return [config for config in self.configs() if isinstance(config, HybridConfig)]
@@ -138,7 +144,7 @@ class CompareSpec(Config):
         if self.encoder != NO_ENCODER:
             get_encoder(self.encoder, ids=Path(self.encoder_ids) if self.encoder_ids else None)
             return
-        texts = [model.name for model in self.models if model.entry.uses_text]
+        texts = [model.name for model in self.models if model.uses_text]
         if texts:
             raise ConfigError(
                 f"{', '.join(texts)} need text vectors, but the encoder is "
@@ -185,14 +191,8 @@ class CompareSpec(Config):
     def uses_text(self) -> bool:
         """Whether any model needs text vectors."""
         inside = [config for model in self.hybrids for config in model.hybrid_configs()]
-        return (
-            any(model.entry.uses_text for model in self.singles)
-            or any(config.needs_vectors for config in inside)
-            or any(
-                MODELS[part.model].uses_text
-                for config in inside
-                for part in (config.parts() or {}).values()
-            )
+        return any(model.uses_text for model in self.singles) or any(
+            config.uses_text for config in inside
         )
 
     @property

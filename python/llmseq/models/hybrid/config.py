@@ -9,6 +9,7 @@ from pydantic import Field
 
 from llmseq.config import Config
 from llmseq.errors import ConfigError, ShapeError
+from llmseq.models.catalog import MODELS
 from llmseq.models.hybrid.facts import ItemFacts
 from llmseq.models.protocol import MayNeedTimes
 
@@ -113,6 +114,15 @@ class HybridConfig(Config):
     def needs_vectors(self) -> bool:
         """Whether ``facts`` takes text vectors."""
         return False
+
+    @property
+    def uses_text(self) -> bool | None:
+        """Whether vectors or a member's text are used; None where members are not named."""
+        parts = self.parts()
+        if parts is None:
+            return None
+        inside = any(MODELS[member.model].uses_text for member in parts.values())
+        return inside or self.needs_vectors
 
     @property
     def needs_times(self) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class Member(Config):
     Examples
     --------
     >>> Member.make({"model": "v-sknn", "settings": {"k": 20}}, what="member").label
-    'v-sknn (k 20)'
+    'V-SKNN (k 20)'
     >>> Member(model="v-sknn").to_plain()
     'v-sknn'
     """
@@ -70,10 +70,17 @@ class Member(Config):
 
     @property
     def label(self) -> str:
-        """Name with its own settings, for people."""
-        words = ", ".join(f"{key} {_plain(value)}" for key, value in self.settings.items())
-        return f"{self.model} ({words})" if words else self.model
+        """Name with its own settings, as a report shows it."""
+        words = ", ".join(f"{_words(key)} {_plain(self.settings[key])}" for key in self.settings)
+        label = MODELS[self.model].label
+        return f"{label} ({words})" if words else label
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _plain(value: object) -> str:
-    return " ".join(map(str, value.values())) if isinstance(value, dict) else str(value)
+    if isinstance(value, dict):
+        return " ".join(_plain(each) for each in value.values())
+    return f"{value:g}" if isinstance(value, float) else str(value)
