@@ -409,9 +409,9 @@ def test_what_members_add_is_shown_with_marks_and_the_price_of_choosing(html: st
         "714 hits in the first 20 places; 1.2 % of them stand in no member's own first 20",
         "There it has NDCG@20 .0889; chosen 5 times without a part of them",
         "scored on that part, .0871",
-        "LLM2SASRec81 %20 %8.2+.0075▲clearly better +.0040 to +.0110",
-        "LLMSeqSim60 %9.0 %8.2+.0010≈no clear difference",
-        "V-SKNN40 %2.0 %8.2−.0030▼clearly worse",
+        "LLM2SASRec 81 %20 %8.2 +.0075 ▲clearly better +.0040 to +.0110",
+        "LLMSeqSim 60 %9.0 %8.2 +.0010 ≈no clear difference",
+        "V-SKNN 40 %2.0 %8.2 −.0030 ▼clearly worse",
     ):
         assert said in page.flat
     assert '<i style="width:20.0%"></i><i class="shared" style="width:61.0%"></i>' in html

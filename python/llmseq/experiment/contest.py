@@ -199,13 +199,14 @@ def combined(
     members
         Lists of at least the members that the settings name.
     """
+    facts = facts_of(bench, config, contender.part)
     return tuple(
         combine(
             config,
             {name: lists.per_seed[seed] for name, lists in members.items()},
             bench.spec.list_length,
             prompts=bench.held_out(part).prompts,
-            facts=facts_of(bench, config, contender.part),
+            facts=facts,
         )
         for seed in range(_n_seeds(members))
     )
@@ -220,6 +221,7 @@ def _cross_fitted(
         name: own[name] if name in own else lists_of(bench, choice.among[name], "select")
         for name in names
     }
+    facts = facts_of(bench, choice.folds[0], contender.part)
     return tuple(
         combine_folds(
             choice.folds,
@@ -227,7 +229,7 @@ def _cross_fitted(
             bench.spec.list_length,
             folds=_folds(bench),
             prompts=bench.split.select.prompts,
-            facts=facts_of(bench, choice.folds[0], contender.part),
+            facts=facts,
         )
         for seed in range(_n_seeds(members))
     )

@@ -61,7 +61,7 @@ def _view(
             f"Its members were chosen on the validation sessions. There it has "
             f"{metric_name(primary)} {metric(choice.in_sample)}; chosen {choice.n_folds} times "
             f"without a part of them and scored on that part, {metric(choice.cross_fitted)}, which "
-            "is the figure that it is compared by."
+            "is the figure that the winner is chosen by."
         )
     ends = [abs(end) for part in found.members for end in part.interval or ()]
     reach = max(ends, default=0.0)
