@@ -153,6 +153,18 @@ def test_details_hold_what_the_report_shows(whole: Run) -> None:
     assert details["schema"] == 1
     assert set(details["fusion_members"]) == {"fusion", "fusion-no-text"}
     assert {"llmseqsim", "llm2sasrec"}.isdisjoint(details["fusion_members"]["fusion-no-text"])
+    for name, members in details["fusion_members"].items():
+        traced = details["attribution"][name]
+        assert [member["name"] for member in traced["members"]] == members
+        assert traced["value"] == pytest.approx(whole.leaderboard[name].metrics["ndcg@20"])
+        hits = whole.leaderboard[name].metrics["hr@20"] * whole.leaderboard.protocol.n_sessions
+        assert traced["n_hits"] == round(hits)
+        for member in traced["members"]:
+            low, high = member["interval"]
+            assert low <= member["adds"] <= high
+        choice = details["choices"][name]
+        chosen = whole.leaderboard[name].validation["ndcg@20"]
+        assert choice["cross_fitted"] == pytest.approx(chosen)
     assert len(details["history"]["sasrec"]) <= 2
     assert details["embeddings"]["tfidf"]["encoder"] == "tfidf"
     for groups in details["breakdown"].values():
@@ -259,6 +271,56 @@ def test_cut_offs_beyond_the_catalogue_give_short_lists(quick_compare: Compare) 
     assert [text for text in heard.warnings if "k = 1000 is above the" in text]
     table = pl.read_parquet(run.folder / "recommendations" / "popularity.parquet")
     assert table["rank"].max() < 120
+
+
+HYBRIDS = ["embedding-ensemble", "sim-sequential", "sim-popularity"]
+
+
+def test_hybrids_share_the_fits_of_their_members(quick_compare: Compare, shop_folder: Path) -> None:
+    run = quick_compare(
+        models=["v-sknn", "llmseqsim", *HYBRIDS],
+        settings={
+            "llmseqsim": {"reduction": {"method": "pca", "dim": 8}},
+            "sim-sequential": {"sequential": "v-sknn"},
+            "sim-popularity": {"diversity_quantile": 0.99},
+        },
+        refit=True,
+    )
+    fits = [name for name in events(run, "stage_started") if name.startswith("fit ")]
+    assert len(fits) == len(set(fits))
+    own = [name for name in fits if "reduction.method none" in name]
+    assert len(own) == 2 + (run.verdict.winner == "embedding-ensemble")  # and on all of train
+    dataset = read_dataset(shop_folder)
+    split = split_dataset(dataset)
+    for name in HYBRIDS:
+        made = run.model(name).recommender.recommend(
+            split.test.prompts, 20, candidates=split.test_candidates
+        )
+        table = pl.read_parquet(run.folder / "recommendations" / f"{name}.parquet")
+        assert table["item_id"].to_list() == [
+            dataset.catalogue.ids[item] for row in made.items for item in row if item >= 0
+        ]
+        result = run.leaderboard[name]
+        assert result.uses_text
+        assert result.refit
+        assert result.cost.fit_s is not None
+    details = json.loads((run.folder / "details.json").read_text())
+    grid = details["grids"]["sim-sequential"]
+    chosen = run.leaderboard["sim-sequential"].validation["ndcg@20"]
+    assert max(trial["validation"] for trial in grid) == pytest.approx(chosen)
+    assert set(details["attribution"]) == {"embedding-ensemble", "sim-sequential"}
+    assert "adds" not in details["attribution"]["sim-sequential"]["members"][0]
+
+
+def test_a_hybrid_of_models_without_text_uses_none(quick_compare: Compare) -> None:
+    run = quick_compare(
+        models=["popularity", "v-sknn", "sim-popularity"],
+        settings={"sim-popularity": {"member": "v-sknn"}},
+        encoder="none",
+        score="validation",
+        refit_winner=False,
+    )
+    assert not run.leaderboard["sim-popularity"].uses_text
 
 
 def repeating_shop(shop: SessionDataset) -> SessionDataset:

@@ -173,6 +173,32 @@ def test_small_logs_get_more_steps_and_the_user_has_the_last_word(shop: SessionD
         ({"encoder": "minilmm"}, 'unknown encoder "minilmm"'),
         ({"encoder": "none", "models": ["llmseqsim"]}, "llmseqsim need text vectors"),
         ({"models": ["popularity", "fusion"]}, "fusion is made of at least two"),
+        ({"models": ["popularity", "sim-popularity"]}, "takes llmseqsim as its member"),
+        (
+            {"models": ["llmseqsim", "v-sknn", "sim-sequential"]},
+            "sim-sequential takes llm2sasrec as its sequential",
+        ),
+        (
+            {
+                "models": ["popularity", "v-sknn", "llmseqsim", "fusion-no-text"],
+                "settings": {"fusion-no-text": {"members": ["v-sknn", "llmseqsim"]}},
+            },
+            "fusion-no-text takes llmseqsim as its llmseqsim",
+        ),
+        (
+            {
+                "models": ["popularity", "v-sknn", "fusion"],
+                "settings": {"fusion": {"members": ["v-sknn"]}},
+            },
+            "fusion is made of at least two",
+        ),
+        (
+            {
+                "models": ["llmseqsim", "sim-popularity"],
+                "settings": {"sim-popularity": {"popularity_quantile": 1.5}},
+            },
+            "popularity_quantile = 1.5",
+        ),
         ({"ks": [0]}, "k must be at least 1, got 0"),
         ({"ks": [5, 5]}, "named twice"),
         ({"primary": "ndgc@20"}, 'unknown primary metric "ndgc@20"; choose from ndcg@20'),
@@ -207,3 +233,50 @@ def test_members_without_text_for_fusion_without_text() -> None:
     without, everything = made.hybrids
     assert [model.name for model in made.members_of(without)] == ["popularity", "v-sknn"]
     assert len(made.members_of(everything)) == 3
+
+
+def test_grids_of_hybrids_keep_to_the_compared_models(shop: SessionDataset) -> None:
+    models = ["llmseqsim", "llm2bert4rec", "sim-sequential"]
+    *_, hybrid = make_spec(shop, Path("shop"), models=models).models
+    assert hybrid.grid["sequential"] == ["llm2bert4rec"]
+    assert hybrid.grid["quantile"] == [0.25, 0.5, 0.75]
+    whole = make_spec(shop, Path("shop"), preset="thorough").models
+    [hybrid] = [model for model in whole if model.name == "sim-sequential"]
+    assert hybrid.grid["sequential"] == ["llm2sasrec", "llm2bert4rec"]
+
+
+def test_presets_have_the_published_hybrids(shop: SessionDataset) -> None:
+    names = {"embedding-ensemble", "sim-sequential", "sim-popularity"}
+    quick, thorough, paper = (
+        {m.name: m for m in make_spec(shop, Path("shop"), preset=preset).models}
+        for preset in ("quick", "thorough", "paper")
+    )
+    assert names < set(thorough)
+    assert not names & set(quick)
+    [config] = paper["sim-sequential"].configs()
+    values = config.to_dict()
+    assert (values["sequential"], values["quantile"]) == ("llm2bert4rec", 0.25)
+    assert values["similarity"]["settings"]["reduction"]["method"] == "pca"
+
+
+def test_another_member_does_not_take_over_settings(shop: SessionDataset) -> None:
+    made = make_spec(
+        shop,
+        Path("shop"),
+        models=["llmseqsim", "v-sknn", "embedding-ensemble"],
+        settings={"embedding-ensemble": {"first": {"model": "v-sknn"}, "head": {"places": 7}}},
+    )
+    [config] = made.models[-1].configs()
+    assert config.to_dict()["first"] == "v-sknn"
+    assert config.to_dict()["head"] == {"method": "rank", "places": 7, "score": 0.8}
+
+
+def test_members_that_need_times_are_found_before_anything_runs(untimed: SessionDataset) -> None:
+    member = {"model": "sknn", "settings": {"sampling": "recent"}}
+    with pytest.raises(ConfigError, match="needs session times"):
+        make_spec(
+            untimed,
+            Path("shop"),
+            models=["llmseqsim", "sim-popularity"],
+            settings={"sim-popularity": {"member": member}},
+        )

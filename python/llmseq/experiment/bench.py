@@ -92,7 +92,7 @@ class Bench:
             "seed": seed,
             "part": part,
             "device": self.spec.device,
-            **self._data(vectors),
+            **self.data(vectors),
         }
 
         def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:
@@ -104,7 +104,7 @@ class Bench:
             )
             started = time.perf_counter()
             model.fit(
-                self._train(part),
+                self.train(part),
                 embeddings=vectors or None,
                 validation=self.split.stop if part == "fit" else None,
                 rng=np.random.default_rng(seed),
@@ -163,7 +163,8 @@ class Bench:
             work=work,
         )
 
-    def _train(self, part: FitPart) -> SessionDataset:
+    def train(self, part: FitPart) -> SessionDataset:
+        """Sessions that models of a part are fitted on."""
         if part == "all":
             return self.dataset
         return self.split.fit if part == "fit" else self.split.train
@@ -173,7 +174,14 @@ class Bench:
         encoder = self.spec.encoder_of(self.spec.model(name))
         return {encoder: self.embeddings[encoder]} if encoder in self.embeddings else {}
 
-    def _data(self, embeddings: Mapping[str, ItemEmbeddings]) -> dict[str, Any]:
+    @property
+    def own_vectors(self) -> dict[str, ItemEmbeddings]:
+        """Text vectors of the comparison's own encoder, by its name; empty: none."""
+        name = self.spec.encoder
+        return {name: self.embeddings[name]} if name in self.embeddings else {}
+
+    def data(self, embeddings: Mapping[str, ItemEmbeddings]) -> dict[str, Any]:
+        """Name the data that a fit with these text vectors follows from."""
         vectors = {
             name: fingerprint(made.vectors, _or_empty(made.filled))
             for name, made in embeddings.items()

@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from llmseq.core import evaluate_lists
-from llmseq.errors import ConfigError
-from llmseq.experiment.bench import Bench, FitPart, Fitted, read_lists
-from llmseq.models.hybrid.fuse import FusionConfig, choose_members, fuse
+from llmseq.experiment.bench import Bench, FitPart, read_lists
+from llmseq.experiment.contender import Choice, Contender, Lists, Trial
+from llmseq.experiment.crossfit import combine, combine_folds, cross_fit, folds_of
+from llmseq.experiment.spec import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from llmseq.config import Config
-    from llmseq.experiment.spec import ModelSpec
+    from llmseq.experiment.bench import ListPart
     from llmseq.experiment.stages import Stage
+    from llmseq.models.hybrid.config import HybridConfig
+    from llmseq.models.hybrid.facts import ItemFacts
     from llmseq.recommendations import Recommendations
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Trial:
-    """One point of a grid with its value on the select part."""
-
-    settings: Mapping[str, Any]
-    validation: float
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Contender:
-    """A model that takes part, with its chosen settings.
-
-    Parameters
-    ----------
-    fits, select
-        One fit for each seed, and the stage of its lists for the select part; of a hybrid none.
-    members
-        Names of a hybrid's members, in the order in which they were chosen.
-    trials
-        Every point of the grid.
-    """
-
-    spec: ModelSpec
-    config: Config
-    fits: tuple[Fitted, ...] = ()
-    select: tuple[Stage, ...] = ()
-    members: tuple[str, ...] = ()
-    trials: tuple[Trial, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """As in the registry."""
-        return self.spec.name
+    from llmseq.types import OffsetArray
 
 
 def enter_single(bench: Bench, model: ModelSpec) -> Contender:
@@ -83,71 +51,198 @@ def enter_single(bench: Bench, model: ModelSpec) -> Contender:
 
 
 def enter_hybrid(bench: Bench, model: ModelSpec, singles: Sequence[Contender]) -> Contender:
-    """Choose a hybrid's members on the select part, with the first seed's lists."""
-    config = model.configs()[0]
-    if not isinstance(config, FusionConfig):
-        raise ConfigError(f"{model.name}: compare knows no hybrid of this kind")
-    names = {member.name for member in bench.spec.members_of(model)}
-    stages = {single.name: single.select[0] for single in singles if single.name in names}
+    """Choose a hybrid's settings on the select part, with the first seed's lists.
+
+    A point of the grid is worth what its cross-fitted lists are (`cross_fit`); of equal points the
+    first wins. What the best point leaves open is then chosen on all of the part.
+    """
+    points = model.hybrid_configs()
+    members = [_members(bench, model, config, singles) for config in points]
+    select = bench.split.select
 
     def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:  # noqa: ARG001
-        lists = {name: read_lists(stage) for name, stage in stages.items()}
-        cut_off = int(bench.spec.primary.split("@")[1])
-        return {"members": list(choose_members(lists, bench.split.select, config, k=cut_off))}
+        fits = []
+        for done, (config, able) in enumerate(zip(points, members, strict=True)):
+            bench.tracker.within(done / len(points), "")
+            lists = {name: read_lists(member.select[0]) for name, member in able.items()}
+            fits.append(
+                cross_fit(
+                    config,
+                    lists,
+                    select,
+                    facts_of(bench, config, "fit"),
+                    folds=_folds(bench),
+                    metric=bench.spec.primary,
+                )
+            )
+        values = [_value(bench, fit.lists) for fit in fits]
+        best = int(np.argmax(values))
+        return {
+            "best": best,
+            "values": values,
+            "config": fits[best].config.to_dict(),
+            "folds": [config.to_dict() for config in fits[best].folds],
+            "in_sample": _value(bench, fits[best].in_sample),
+        }
 
     stage = bench.store.run(
         f"members of {model.name}",
         kind="members",
         inputs={
             "stage": "members",
-            "config": config.to_dict(),
+            "points": [config.to_dict() for config in points],
             "primary": bench.spec.primary,
-            "lists": {name: stage.key for name, stage in stages.items()},
+            "seed": bench.spec.seed,
+            "data": bench.data(
+                bench.own_vectors if any(config.needs_vectors for config in points) else {}
+            ),
+            "lists": [
+                {name: member.select[0].key for name, member in able.items()} for able in members
+            ],
         },
         work=work,
     )
-    return Contender(model, config, members=tuple(stage.values["members"]))
+    values = stage.values
+    config, *folds = (
+        type(points[0]).make(each, what=f"model {model.name}")
+        for each in (values["config"], *values["folds"])
+    )
+    able = members[values["best"]]
+    return Contender(
+        model,
+        config,
+        members={name: able[name] for name in config.parts() or able},
+        choice=Choice(points[0].parts() is None, able, tuple(folds), values["in_sample"]),
+        trials=tuple(
+            Trial(point, value)
+            for point, value in zip(model.points(), values["values"], strict=True)
+        ),
+    )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Lists:
-    """A contender's lists for one part: one for each seed, and what making them took."""
+def _members(
+    bench: Bench, model: ModelSpec, config: HybridConfig, singles: Sequence[Contender]
+) -> dict[str, Contender]:
+    """Find who takes part in a hybrid; a member with settings of its own is fitted for it."""
+    parts = config.parts()
+    by_name = {single.name: single for single in singles}
+    if parts is None:
+        return {member.name: by_name[member.name] for member in bench.spec.members_of(model)}
+    return {
+        role: enter_single(bench, ModelSpec(name=part.model, settings=part.settings))
+        if part.settings
+        else by_name[part.model]
+        for role, part in parts.items()
+    }
 
-    per_seed: tuple[Recommendations, ...]
-    recommend_s: float
-    peak_memory_mib: float
+
+def facts_of(bench: Bench, config: HybridConfig, part: FitPart) -> ItemFacts:
+    """Count what a hybrid needs to know of the items, on what its members are fitted on."""
+    rng = np.random.default_rng(bench.spec.seed)
+    return config.facts(bench.train(part), bench.own_vectors, rng=rng)
 
 
 def refit(bench: Bench, contender: Contender, *, n_seeds: int, part: FitPart) -> Contender:
-    """Fit a chosen model again on more data, for the chosen number of epochs."""
+    """Fit a chosen model, or a hybrid's members, on more data, for the chosen number of epochs."""
     fits = tuple(
         bench.fit(fitted.name, fitted.refit_config, seed=fitted.seed, part=part)
         for fitted in contender.fits[:n_seeds]
     )
-    return replace(contender, fits=fits, select=())
+    members = {
+        name: refit(bench, member, n_seeds=n_seeds, part=part)
+        for name, member in contender.members.items()
+    }
+    return replace(contender, fits=fits, members=members, select=(), part=part)
 
 
-def lists_of_select(contenders: Sequence[Contender]) -> dict[str, Lists]:
-    """Read the lists for the select part."""
-    made: dict[str, Lists] = {}
-    for contender in contenders:
-        if contender.members:
-            made[contender.name] = fused(contender, made)
-        else:
-            made[contender.name] = _read(contender.select)
-    return made
+def lists_of_part(
+    bench: Bench, contenders: Sequence[Contender], part: ListPart
+) -> dict[str, Lists]:
+    """Make or find the lists for a part; a hybrid's are made of its members'."""
+    return {contender.name: lists_of(bench, contender, part) for contender in contenders}
 
 
-def lists_of_test(bench: Bench, contenders: Sequence[Contender]) -> dict[str, Lists]:
-    """Make or find the lists for the test part; a hybrid's are fused from its members'."""
-    made: dict[str, Lists] = {}
-    for contender in contenders:
-        if contender.members:
-            made[contender.name] = fused(contender, made)
-        else:
-            stages = [bench.lists(fitted, "test") for fitted in contender.fits]
-            made[contender.name] = _read(stages)
-    return made
+def lists_of(bench: Bench, contender: Contender, part: ListPart) -> Lists:
+    """Make or find one contender's lists for a part, with every seed.
+
+    A hybrid's lists for the select part are cross-fitted: what it leaves open is chosen without
+    the sessions that the list is for, so that figures on this part do not flatter it.
+    """
+    if contender.hybrid is None:
+        stages = contender.select
+        if part == "test" or not stages:
+            stages = tuple(bench.lists(fitted, part) for fitted in contender.fits)
+        return _read(stages)
+    own = {name: lists_of(bench, each, part) for name, each in contender.members.items()}
+    if part == "select" and contender.choice is not None:
+        per_seed = _cross_fitted(bench, contender, contender.choice, own)
+    else:
+        per_seed = combined(bench, contender, contender.hybrid, own, part)
+    return Lists(
+        per_seed,
+        sum(lists.recommend_s for lists in own.values()),
+        max(lists.peak_memory_mib for lists in own.values()),
+    )
+
+
+def combined(
+    bench: Bench,
+    contender: Contender,
+    config: HybridConfig,
+    members: Mapping[str, Lists],
+    part: ListPart,
+) -> tuple[Recommendations, ...]:
+    """Combine members' lists, seed by seed.
+
+    Parameters
+    ----------
+    config
+        The contender's, or another of its kind.
+    members
+        Lists of at least the members that the settings name.
+    """
+    facts = facts_of(bench, config, contender.part)
+    return tuple(
+        combine(
+            config,
+            {name: lists.per_seed[seed] for name, lists in members.items()},
+            bench.spec.list_length,
+            prompts=bench.held_out(part).prompts,
+            facts=facts,
+        )
+        for seed in range(_n_seeds(members))
+    )
+
+
+def _cross_fitted(
+    bench: Bench, contender: Contender, choice: Choice, own: Mapping[str, Lists]
+) -> tuple[Recommendations, ...]:
+    """Make lists for the select part with the settings of the folds."""
+    names = dict.fromkeys(name for config in choice.folds for name in config.parts() or ())
+    members = {
+        name: own[name] if name in own else lists_of(bench, choice.among[name], "select")
+        for name in names
+    }
+    facts = facts_of(bench, choice.folds[0], contender.part)
+    return tuple(
+        combine_folds(
+            choice.folds,
+            {name: lists.per_seed[seed] for name, lists in members.items()},
+            bench.spec.list_length,
+            folds=_folds(bench),
+            prompts=bench.split.select.prompts,
+            facts=facts,
+        )
+        for seed in range(_n_seeds(members))
+    )
+
+
+def _folds(bench: Bench) -> OffsetArray:
+    return folds_of(bench.split.select, np.random.default_rng(bench.spec.seed))
+
+
+def _n_seeds(members: Mapping[str, Lists]) -> int:
+    return len(next(iter(members.values())).per_seed)
 
 
 def _read(stages: Sequence[Stage]) -> Lists:
@@ -155,27 +250,6 @@ def _read(stages: Sequence[Stage]) -> Lists:
         tuple(read_lists(stage) for stage in stages),
         float(np.mean([stage.values["recommend_s"] for stage in stages])),
         max(stage.peak_memory_mib for stage in stages),
-    )
-
-
-def fused(hybrid: Contender, members: Mapping[str, Lists]) -> Lists:
-    """Fuse members' lists, seed by seed."""
-    if not isinstance(hybrid.config, FusionConfig):
-        raise ConfigError(f"{hybrid.name}: compare knows no hybrid of this kind")
-    chosen = {name: members[name] for name in hybrid.members}
-    n_seeds = len(next(iter(chosen.values())).per_seed)
-    per_seed = tuple(
-        fuse(
-            {name: lists.per_seed[seed] for name, lists in chosen.items()},
-            max(lists.per_seed[seed].k for lists in chosen.values()),
-            hybrid.config,
-        )
-        for seed in range(n_seeds)
-    )
-    return Lists(
-        per_seed,
-        sum(lists.recommend_s for lists in chosen.values()),
-        max(lists.peak_memory_mib for lists in chosen.values()),
     )
 
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from llmseq.data.held_out import target_popularity
 from llmseq.evaluation.breakdown import Grouping, by_prompt_length, by_target_popularity
+from llmseq.experiment.attribution import attributions
 from llmseq.experiment.scores import Scores, popularity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmseq.experiment.bench import Bench
-    from llmseq.experiment.contest import Contender, Lists
+    from llmseq.experiment.contender import Contender, Lists
     from llmseq.types import OffsetArray
 
 SCHEMA = 1
@@ -62,7 +63,19 @@ def details(
         },
         "samples": _samples(bench, contenders, lists),
         "fusion_members": {
-            contender.name: list(contender.members) for contender in contenders if contender.members
+            contender.name: [part.label if part.settings else part.model for part in parts.values()]
+            for contender in contenders
+            if contender.hybrid is not None and (parts := contender.hybrid.parts())
+        },
+        "attribution": attributions(bench, contenders),
+        "choices": {
+            contender.name: {
+                "in_sample": contender.choice.in_sample,
+                "cross_fitted": max(trial.validation for trial in contender.trials),
+                "n_folds": len(contender.choice.folds),
+            }
+            for contender in contenders
+            if contender.choice is not None and contender.choice.is_open
         },
         "history": {
             contender.name: history

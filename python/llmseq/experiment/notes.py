@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llmseq.data.split import Split
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.experiment.artifacts import RunFolder
-    from llmseq.experiment.contest import Contender
+    from llmseq.experiment.contender import Contender
     from llmseq.experiment.progress import Observer
     from llmseq.experiment.spec import CompareSpec
 
@@ -92,6 +92,7 @@ def about_substitutions(
         for text in embeddings.origin.get("notes", ()):
             yield f"{name}: {text}"
     for contender in contenders:
-        for fitted in contender.fits[:1]:
-            for text in fitted.summary.get("notes", ()):
-                yield f"{contender.name}: {text}"
+        for each in contender.fitted():
+            for fitted in each.fits[:1]:
+                for text in fitted.summary.get("notes", ()):
+                    yield f"{each.name}: {text}"

@@ -14,9 +14,8 @@ from llmseq.experiment.spec import (
     CompareSpec,
     ModelSpec,
     check_cutoffs,
-    registry_name,
 )
-from llmseq.models.catalog import MODELS, ModelEntry
+from llmseq.models.catalog import MODELS, ModelEntry, registry_name
 from llmseq.models.protocol import MayNeedTimes
 from llmseq.models.request import check_times
 
@@ -96,7 +95,7 @@ def preset_model(name: str, preset: str) -> dict[str, Any]:
     grid: Mapping[str, tuple[Any, ...]] = {}
     if entry.family == "sequential":
         grid = (entry.grid or NEURAL_GRID) if preset == "thorough" else {}
-    elif entry.family != "hybrid" and preset != "paper":
+    elif preset != "paper":
         grid = entry.grid
     settings = {"settings": dict(entry.published)} if preset == "paper" else {}
     return _named({"name": name, **settings, "grid": {key: list(v) for key, v in grid.items()}})
@@ -150,6 +149,8 @@ def make_spec(
         told = [preset_model(name, preset) for name in settings or {}]
         values["models"] += [model for model in told if _entry(model).family == "prompt"]
     values["models"] = _with_more_vectors(values["models"], encoders[1:])
+    if preset in PRESETS:
+        values["models"] = _among_compared(values["models"])
     if ks is not None:
         check_cutoffs(tuple(ks))
         values["ks"] = tuple(ks)
@@ -237,6 +238,21 @@ def without_times(
     return kept, notes
 
 
+def _among_compared(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out of hybrids' grids the members that are not compared, as long as one is."""
+    names = {model["name"] for model in models}
+    fitted = []
+    for model in models:
+        grid = model.get("grid", {})
+        if _entry(model).family == "hybrid":
+            grid = {
+                key: [v for v in values if not (v in MODELS.names() and v not in names)] or values
+                for key, values in grid.items()
+            }
+        fitted.append({**model, "grid": grid})
+    return fitted
+
+
 def _with_settings(
     models: Sequence[dict[str, Any]], settings: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -306,10 +322,16 @@ def completed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not any(isinstance(value, Mapping) for value in settings.values()):
         return dict(settings)
-    usual = MODELS[name].make_config(what=f"model {name}").to_dict()
-    return {
-        key: {**usual.get(key, {}), **value}
-        if isinstance(value, Mapping) and value.get("method") != "none"
-        else value
-        for key, value in settings.items()
-    }
+    usual = MODELS[registry_name(name)].make_config(what=f"model {name}").to_dict()
+
+    def whole(key: str, value: object) -> object:
+        usual_value = usual.get(key)
+        if not isinstance(value, Mapping) or not isinstance(usual_value, Mapping):
+            return value
+        # Another model inside a hybrid does not take over the usual one's settings, and without a
+        # reduction there is nothing to set.
+        if "model" in value or value.get("method") == "none":
+            return dict(value)
+        return {**usual_value, **value}
+
+    return {key: whole(key, value) for key, value in settings.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmseq.experiment.spec import CompareSpec
 
@@ -159,5 +159,19 @@ def planned(spec: CompareSpec) -> list[str]:
             kinds += [fit, "lists"] * spec.n_seeds
         again.append(fit)
     kinds += ["members"] * len(spec.hybrids) + ["score", "report"]
+    for family in _variants(spec):
+        kinds += [f"fit {family}", "lists"] * spec.n_seeds
+        kinds += ["lists"] * spec.n_seeds if spec.score == "test" else []
     kinds += ["count"] if spec.score == "test" else []
     return kinds + (again if spec.refit_winner else [])
+
+
+def _variants(spec: CompareSpec) -> Iterator[str]:
+    """Families of the models that are fitted for a hybrid alone, each setting once."""
+    known = set()
+    for hybrid in spec.hybrids:
+        for config in hybrid.hybrid_configs():
+            for part in (config.parts() or {}).values():
+                if part.settings and part.label not in known:
+                    known.add(part.label)
+                    yield part.entry.family

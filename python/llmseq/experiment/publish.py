@@ -10,8 +10,8 @@ import polars as pl
 
 from llmseq.data.files import write_table
 from llmseq.errors import ArtifactError
-from llmseq.experiment.contest import Contender, Lists, refit
-from llmseq.models.hybrid.fuse import FusionConfig, FusionRecommender
+from llmseq.experiment.contest import refit
+from llmseq.models.hybrid.recommender import HybridRecommender
 from llmseq.models.persistence import SavedModel, read_manifest
 from llmseq.storage import atomic_file, fingerprint
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from llmseq.experiment.artifacts import RunFolder
     from llmseq.experiment.bench import Bench
+    from llmseq.experiment.contender import Contender, Lists
     from llmseq.models.protocol import Recommender
     from llmseq.recommendations import Recommendations
     from llmseq.types import IdArray
@@ -60,30 +61,18 @@ def as_table(lists: Recommendations, session_ids: IdArray, item_ids: IdArray) ->
 def save_models(run: RunFolder, bench: Bench, contenders: Sequence[Contender]) -> None:
     """Save every model, fitted with the first seed, ready to serve."""
     for contender in contenders:
-        _save(run.models / contender.name, bench, contender, contenders)
+        _save(run.models / contender.name, bench, contender)
 
 
-def save_winner(run: RunFolder, bench: Bench, winner: str, contenders: Sequence[Contender]) -> None:
+def save_winner(run: RunFolder, bench: Bench, winner: Contender) -> None:
     """Fit the winner, or each of its members, again on all sessions and save it."""
-    chosen = next(contender for contender in contenders if contender.name == winner)
-    needed = [
-        contender
-        for contender in contenders
-        if contender.name == winner or contender.name in chosen.members
-    ]
-    fits = [f"fit {part.spec.entry.family}" for part in needed if part.fits]
+    fits = [f"fit {part.spec.entry.family}" for part in winner.fitted()]
     bench.tracker.expect([*fits, "report"])
-    again = [
-        refit(bench, contender, n_seeds=1, part="all") if contender.fits else contender
-        for contender in needed
-    ]
-    chosen = next(contender for contender in again if contender.name == winner)
-    _save(run.winner, bench, chosen, again)
+    _save(run.winner, bench, refit(bench, winner, n_seeds=1, part="all"))
 
 
-def _save(path: Path, bench: Bench, contender: Contender, contenders: Sequence[Contender]) -> None:
-    by_name = {other.name: other for other in contenders}
-    parts = [by_name[name] for name in contender.members] or [contender]
+def _save(path: Path, bench: Bench, contender: Contender) -> None:
+    parts = list(contender.members.values()) or [contender]
     stages = [part.fits[0].stage.key for part in parts]
     key = fingerprint(contender.config.to_dict(), stages)
     if _is_there(path, key):
@@ -93,7 +82,7 @@ def _save(path: Path, bench: Bench, contender: Contender, contenders: Sequence[C
         "key": key,
         "dataset": bench.spec.dataset,
         "fingerprint": bench.spec.fingerprint,
-        "fitted_on": "all sessions" if path.name == "winner" else "train less validation",
+        "fitted_on": "all sessions" if contender.part == "all" else "train less validation",
         "seed": bench.spec.seed,
         "stages": stages,
     }
@@ -101,15 +90,19 @@ def _save(path: Path, bench: Bench, contender: Contender, contenders: Sequence[C
         provenance["encoder"] = encoder
     if path.exists():  # of another fit, or damaged
         shutil.rmtree(path)
-    model = _load(contender, by_name)
+    model = _load(bench, contender)
     SavedModel(model, bench.dataset.catalogue, provenance).save(path)
 
 
-def _load(contender: Contender, by_name: Mapping[str, Contender]) -> Recommender:
-    if contender.members and isinstance(contender.config, FusionConfig):
-        members = {name: by_name[name].fits[0].load() for name in contender.members}
-        return FusionRecommender(contender.config, members)
-    return contender.fits[0].load()
+def _load(bench: Bench, contender: Contender) -> Recommender:
+    if contender.hybrid is None:
+        return contender.fits[0].load()
+    members = {name: member.fits[0].load() for name, member in contender.members.items()}
+    return HybridRecommender(contender.hybrid, members).fit(
+        bench.train(contender.part),
+        embeddings=bench.own_vectors,
+        rng=np.random.default_rng(bench.spec.seed),
+    )
 
 
 def _is_there(path: Path, key: str) -> bool:

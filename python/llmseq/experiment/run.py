@@ -19,14 +19,7 @@ from llmseq.data.split import Split, SplitConfig, split_dataset
 from llmseq.errors import ArtifactError, MissingExtraError
 from llmseq.experiment.artifacts import RunFolder
 from llmseq.experiment.bench import Bench
-from llmseq.experiment.contest import (
-    Contender,
-    enter_hybrid,
-    enter_single,
-    lists_of_select,
-    lists_of_test,
-    refit,
-)
+from llmseq.experiment.contest import enter_hybrid, enter_single, lists_of_part, refit
 from llmseq.experiment.details import details
 from llmseq.experiment.notes import (
     Notes,
@@ -51,6 +44,7 @@ if TYPE_CHECKING:
     from llmseq.config import Config
     from llmseq.data.dataset import SessionDataset
     from llmseq.evaluation.leaderboard import Leaderboard, Verdict
+    from llmseq.experiment.contender import Contender
     from llmseq.experiment.spec import CompareSpec
 
 
@@ -238,7 +232,7 @@ def run_spec(
     singles = [enter_single(bench, model) for model in spec.singles]
     contenders = singles + [enter_hybrid(bench, model, singles) for model in spec.hybrids]
     notes.add(about_substitutions(embeddings, contenders), quiet=True)
-    select = lists_of_select(contenders)
+    select = lists_of_part(bench, contenders, "select")
     scored, refitted, n_scorings = select, None, len(test_scorings(spec.dataset))
     if spec.score == "test":
         again = [
@@ -246,8 +240,8 @@ def run_spec(
             for contender in (contenders if spec.refit else ())
         ]
         n_scorings = _count_scoring(bench, [*contenders, *again])
-        scored = lists_of_test(bench, contenders)
-        refitted = lists_of_test(bench, again)
+        scored = lists_of_part(bench, contenders, "test")
+        refitted = lists_of_part(bench, again, "test")
     tracker.start("metrics, intervals and tests", "score")
     scores = score_all(
         bench,
@@ -266,7 +260,8 @@ def run_spec(
     save_models(run, bench, contenders)
     tracker.finish()
     if spec.refit_winner and board.verdict is not None:
-        save_winner(run, bench, board.verdict.winner, contenders)
+        chosen = board.verdict.winner
+        save_winner(run, bench, next(each for each in contenders if each.name == chosen))
     tracker.start("report", "report")
     values = details(
         bench, contenders, scored, scores, warnings=notes.texts, test_scorings=n_scorings
@@ -307,7 +302,10 @@ def _check_method(config: Config, name: str) -> None:
 def _count_scoring(bench: Bench, contenders: Sequence[Contender]) -> int:
     """Count a scoring of the test part in the dataset folder, once for the same fitted models."""
     inputs = [
-        bench.list_inputs(fitted, "test") for contender in contenders for fitted in contender.fits
+        bench.list_inputs(fitted, "test")
+        for contender in contenders
+        for each in contender.fitted()
+        for fitted in each.fits
     ]
 
     def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:  # noqa: ARG001

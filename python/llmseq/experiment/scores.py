@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmseq.experiment.bench import Bench, ListPart
-    from llmseq.experiment.contest import Contender, Lists
+    from llmseq.experiment.contender import Contender, Lists
     from llmseq.types import CountArray
 
 
@@ -93,7 +93,7 @@ def score_all(
         ModelResult(
             name=contender.name,
             label=contender.spec.label,
-            uses_text=contender.spec.entry.uses_text,
+            uses_text=contender.spec.uses_text,
             config=contender.config.to_dict(),
             validation=dict(validation[contender.name].means),
             metrics=dict(evaluations[contender.name].means),
@@ -101,7 +101,7 @@ def score_all(
                 users, rng=np.random.default_rng(spec.seed)
             ),
             seeds=seeds[contender.name],
-            cost=_cost(contender, contenders, scored[contender.name]),
+            cost=_cost(contender, scored[contender.name]),
             refit=dict(again[contender.name].means) if contender.name in again else {},
         )
         for contender in contenders
@@ -155,25 +155,19 @@ def _default_baseline(results: Sequence[ModelResult], primary: str) -> str:
     return (best or results[0]).name
 
 
-def _cost(contender: Contender, contenders: Sequence[Contender], lists: Lists) -> Cost:
+def _cost(contender: Contender, lists: Lists) -> Cost:
     """Of a hybrid: its members together."""
-    if contender.members:
-        parts = [_fit_cost(each) for each in contenders if each.name in contender.members]
-        fit_s = sum(part.fit_s or 0.0 for part in parts)
-        parameters = sum(part.parameters or 0 for part in parts)
-        memory = max(part.peak_memory_mib or 0.0 for part in parts)
-        epochs = best_epoch_s = None
-    else:
-        own = _fit_cost(contender)
-        fit_s, parameters = own.fit_s or 0.0, own.parameters or 0
-        memory, epochs, best_epoch_s = own.peak_memory_mib or 0.0, own.epochs, own.best_epoch_s
+    parts = [_fit_cost(each) for each in contender.fitted()]
+    own = parts[0] if contender.hybrid is None else None
     return Cost(
-        fit_s=fit_s,
+        fit_s=sum(part.fit_s or 0.0 for part in parts),
         recommend_s=lists.recommend_s,
-        peak_memory_mib=max(memory, lists.peak_memory_mib),
-        parameters=parameters,
-        epochs=epochs,
-        best_epoch_s=best_epoch_s,
+        peak_memory_mib=max(
+            *(part.peak_memory_mib or 0.0 for part in parts), lists.peak_memory_mib
+        ),
+        parameters=sum(part.parameters or 0 for part in parts),
+        epochs=own.epochs if own else None,
+        best_epoch_s=own.best_epoch_s if own else None,
     )
 
 

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 from llmseq.config import Config
 from llmseq.data.split import SplitConfig
 from llmseq.errors import ConfigError
-from llmseq.models.catalog import MODELS, ModelEntry
+from llmseq.models.catalog import MODELS, ModelEntry, registry_name
+from llmseq.models.hybrid.config import HybridConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,16 +87,15 @@ class ModelSpec(Config):
         entry = self.entry
         return [entry.make_config(point, what=f"model {self.name}") for point in self.points()]
 
+    @property
+    def uses_text(self) -> bool:
+        """Whether it may use text: a hybrid of named members where one does."""
+        named = [config.uses_text for config in self.hybrid_configs()]
+        return self.entry.uses_text if not named or None in named else any(named)
 
-def registry_name(name: str) -> str:
-    """Give a model's name without the vectors that it takes.
-
-    Examples
-    --------
-    >>> registry_name("llmseqsim@tfidf")
-    'llmseqsim'
-    """
-    return name.partition("@")[0]
+    def hybrid_configs(self) -> list[HybridConfig]:
+        """Give the points of a hybrid; none of another model."""
+        return [config for config in self.configs() if isinstance(config, HybridConfig)]
 
 
 def vectors_name(encoder: str) -> str:
@@ -182,8 +182,6 @@ class CompareSpec(Config):
         for model in self.models:
             if names.count(model.name) > 1:
                 raise ConfigError(f'the model "{model.name}" is named twice')
-            if model.entry.family == "hybrid" and model.grid:
-                raise ConfigError(f"model {model.name}: a hybrid takes no grid")
             model.configs()
         if self.baseline and self.baseline not in names:
             raise ConfigError(
@@ -206,8 +204,8 @@ class CompareSpec(Config):
                     "leave out what follows the @"
                 )
         texts = [m.name for m in self.singles if self.encoder_of(m) == NO_ENCODER]
-        if self.encoder == NO_ENCODER and not self.encoders:
-            texts = [m.name for m in self.hybrids if m.entry.uses_text]
+        if self.encoder == NO_ENCODER and not set(self.encoders) - {NO_ENCODER}:
+            texts += [m.name for m in self.hybrids if m.uses_text]
         if texts:
             raise ConfigError(
                 f"{', '.join(texts)} need text vectors, but the encoder is "
@@ -240,12 +238,22 @@ class CompareSpec(Config):
     def _check_hybrids(self) -> None:
         for model in self.hybrids:
             choices = [member.name for member in self.members_of(model)]
-            if len(choices) < 2:
-                kind = "models" if model.entry.uses_text else "models without text"
-                raise ConfigError(
-                    f"{model.name} is made of at least two of the compared {kind}, got "
-                    f"{', '.join(choices) or 'none'}: add models, or leave {model.name} out"
-                )
+            for config in model.hybrid_configs():
+                parts = config.parts()
+                taken = choices if parts is None else list(parts)
+                if len(taken) < config.fewest_members:
+                    kind = "models" if model.entry.uses_text else "models without text"
+                    raise ConfigError(
+                        f"{model.name} is made of at least two of the compared {kind}, got "
+                        f"{', '.join(taken) or 'none'}: add models, or leave {model.name} out"
+                    )
+                for role, part in (parts or {}).items():
+                    if not part.settings and part.model not in choices:
+                        raise ConfigError(
+                            f"{model.name} takes {part.model} as its {role}, which is not among "
+                            f"the compared models that it may take ({', '.join(choices)}): compare "
+                            f"{part.model} too, name another, or leave {model.name} out"
+                        )
 
     @property
     def singles(self) -> tuple[ModelSpec, ...]:
@@ -276,8 +284,12 @@ class CompareSpec(Config):
     @property
     def encoders(self) -> tuple[str, ...]:
         """Every encoder whose vectors some model takes, the comparison's own first."""
-        taken = {self.encoder_of(model): None for model in self.singles}
-        return tuple(sorted(filter(None, taken), key=lambda encoder: encoder != self.encoder))
+        taken = [self.encoder_of(model) for model in self.singles]
+        inside = [config for model in self.hybrids for config in model.hybrid_configs()]
+        if any(config.uses_text for config in inside):
+            taken.append(self.encoder)
+        named = dict.fromkeys(filter(None, taken))
+        return tuple(sorted(named, key=lambda encoder: encoder != self.encoder))
 
     @property
     def exclude_seen(self) -> bool:
@@ -287,17 +299,13 @@ class CompareSpec(Config):
     @property
     def list_length(self) -> int:
         """Places in the lists that are made: enough for every cut-off and for fusion."""
-        return max(MIN_LIST_LENGTH, *self.ks, *(_fused_places(model) for model in self.hybrids))
+        inside = [config for model in self.hybrids for config in model.hybrid_configs()]
+        return max(MIN_LIST_LENGTH, *self.ks, *(config.list_length for config in inside))
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of the fits."""
         return tuple(range(self.seed, self.seed + self.n_seeds))
-
-
-def _fused_places(hybrid: ModelSpec) -> int:
-    places = hybrid.configs()[0].to_dict().get("list_length", 0)
-    return int(places)
 
 
 def check_cutoffs(ks: tuple[int, ...]) -> None:

@@ -58,15 +58,20 @@ class StageStore:
     def __init__(self, run: RunFolder, tracker: Tracker) -> None:
         self._run = run
         self._tracker = tracker
-        self.used: list[Stage] = []
+        self._used: dict[str, Stage] = {}
 
     @property
     def path(self) -> Path:
         """The run folder."""
         return self._run.path
 
+    @property
+    def used(self) -> tuple[Stage, ...]:
+        """Every stage of this run, in order, once each."""
+        return tuple(self._used.values())
+
     def run(self, name: str, *, kind: str, inputs: Mapping[str, Any], work: Work) -> Stage:
-        """Do the work, or find it done.
+        """Do the work, or find it done; asked for again, the same stage is given at once.
 
         Parameters
         ----------
@@ -85,6 +90,8 @@ class StageStore:
             If a finished stage is damaged.
         """
         key = fingerprint(SCHEMA, llmseq.__version__, inputs)
+        if key in self._used:
+            return self._used[key]
         folder = self._run.stages / key
         self._tracker.start(name, kind)
         reused = folder.exists()
@@ -99,7 +106,7 @@ class StageStore:
             )
         shutil.rmtree(self._run.checkpoints / key, ignore_errors=True)
         self._tracker.finish(stage.seconds, reused=reused)
-        self.used.append(stage)
+        self._used[key] = stage
         return stage
 
     def _do(self, name: str, key: str, inputs: Mapping[str, Any], work: Work) -> Stage:

@@ -74,6 +74,17 @@ def _load(path: str) -> Any:  # noqa: ANN401 - a class by its name
     return getattr(importlib.import_module(module), name)
 
 
+def registry_name(name: str) -> str:
+    """Give a model's name without the vectors that it takes.
+
+    Examples
+    --------
+    >>> registry_name("llmseqsim@tfidf")
+    'llmseqsim'
+    """
+    return name.partition("@")[0]
+
+
 # Unit rows are long enough for the network to read: √D is for small random ones.
 _TEXT: Mapping[str, Any] = {"item_table": "llm_init", "input_scale": 1.0}
 
@@ -372,23 +383,56 @@ for _name, _label in {
             quick=False,
         ),
     )
-MODELS.register(
-    "fusion-no-text",
-    ModelEntry(
-        label="Fusion without text",
-        family="hybrid",
-        uses_text=False,
-        recommender="llmseq.models.hybrid.fuse:FusionRecommender",
-        config="llmseq.models.hybrid.fuse:FusionConfig",
-    ),
+_hybrid = partial(
+    ModelEntry,
+    family="hybrid",
+    uses_text=True,
+    recommender="llmseq.models.hybrid.recommender:HybridRecommender",
 )
-MODELS.register(
-    "fusion",
-    ModelEntry(
-        label="Fusion",
-        family="hybrid",
-        uses_text=True,
-        recommender="llmseq.models.hybrid.fuse:FusionRecommender",
-        config="llmseq.models.hybrid.fuse:FusionConfig",
-    ),
+_fusion = partial(
+    _hybrid,
+    config="llmseq.models.hybrid.fuse:FusionConfig",
+    grid={"n_members": (2, 3, 5), "method": ("rrf", "zscore"), "weighting": ("equal", "fitted")},
 )
+# LLMSeqSim as the study has it, on whole and on reduced vectors (published: PCA 512).
+_SIM: Mapping[str, Any] = {"pooling": "harmonic", "similarity": "cosine", "popularity_weight": 0.0}
+_WHOLE = {"model": "llmseqsim", "settings": {**_SIM, "reduction": {"method": "none"}}}
+_REDUCED = {
+    "model": "llmseqsim",
+    "settings": {**_SIM, "reduction": {"method": "pca", "dim": _WIDEST}},
+}
+for _name, _entry in {
+    "embedding-ensemble": _hybrid(
+        label="EmbeddingEnsemble",
+        config="llmseq.models.hybrid.ensemble:EnsembleConfig",
+        grid={
+            "head": (
+                *({"method": "rank", "places": places} for places in (1, 3, 5, 10)),
+                *({"method": "confidence", "score": score} for score in (0.6, 0.7, 0.8, 0.9)),
+            )
+        },
+        published={
+            "first": _WHOLE,
+            "second": _REDUCED,
+            "head": {"method": "rank", "places": 0},
+        },
+        quick=False,
+    ),
+    "sim-sequential": _hybrid(
+        label="LLMSeqSim & Sequential",
+        config="llmseq.models.hybrid.switch:SwitchConfig",
+        grid={"sequential": ("llm2sasrec", "llm2bert4rec"), "quantile": (0.25, 0.5, 0.75)},
+        published={"sequential": "llm2bert4rec", "similarity": _REDUCED, "quantile": 0.25},
+        quick=False,
+    ),
+    "sim-popularity": _hybrid(
+        label="LLMSeqSim & Popularity",
+        config="llmseq.models.hybrid.filter:FilterConfig",
+        grid={"popularity_quantile": (0.25, 0.5, 0.75)},
+        published={"member": _REDUCED, "popularity_quantile": 0.5},
+        quick=False,
+    ),
+    "fusion-no-text": _fusion(label="Fusion without text", uses_text=False),
+    "fusion": _fusion(label="Fusion"),
+}.items():
+    MODELS.register(_name, _entry)

@@ -24,7 +24,8 @@ from llmseq.errors import (
     ShapeError,
 )
 from llmseq.models.catalog import MODELS
-from llmseq.models.hybrid.fuse import FusionConfig, FusionRecommender
+from llmseq.models.hybrid.config import HybridConfig
+from llmseq.models.hybrid.recommender import HybridRecommender
 from llmseq.models.persistence import SavedModel, load_model, load_recommender
 from llmseq.models.protocol import FitContext, Recommender
 from llmseq.testing.worlds import World, checkerboard, planted_groups
@@ -44,6 +45,8 @@ _NETWORK = {
 _BLOCKS = {"n_blocks": 1, "n_heads": 1}
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "llmseqsim": {"reduction": {"method": "none"}},
+    "sim-sequential": {"sequential": "v-sknn"},
+    "sim-popularity": {"popularity_quantile": 0.1, "diversity_quantile": 1.0},
     "llm2cooccurrence": {"reduction": {"method": "none"}},
     "sknnemb": {"reduction": {"method": "none"}},
     "sasrec": {**_NETWORK, **_BLOCKS},
@@ -73,9 +76,12 @@ _PROMPT_TASKS: Mapping[str, Mapping[str, Any]] = {
 UNLEARNT = frozenset({"llmseqprompt-genlist", "llmseqprompt-classify", "llmseqprompt-rank"})
 """Models whose task a language model of two random layers does not learn in seconds."""
 
-MEMBERS: Mapping[str, tuple[str, ...]] = {
-    "fusion": ("v-sknn", "llmseqsim"),
-    "fusion-no-text": ("popularity", "v-sknn"),
+MEMBERS: Mapping[str, Mapping[str, str]] = {
+    "embedding-ensemble": {"first": "v-sknn", "second": "llmseqsim"},
+    "sim-sequential": {"sequential": "v-sknn", "similarity": "llmseqsim"},
+    "sim-popularity": {"member": "llmseqsim"},
+    "fusion": {"v-sknn": "v-sknn", "llmseqsim": "llmseqsim"},
+    "fusion-no-text": {"popularity": "popularity", "v-sknn": "v-sknn"},
 }
 """What hybrids are made of here."""
 
@@ -120,13 +126,13 @@ class Subject:
     def unfitted(self, world: World, *, members_fitted: bool = True) -> Recommender:
         """Make the model; a hybrid's members are fitted unless told otherwise."""
         config = self.config()
-        if isinstance(config, FusionConfig):
-            members = {name: Subject(name) for name in MEMBERS[self.name]}
-            return FusionRecommender(
+        if isinstance(config, HybridConfig):
+            members = {role: Subject(name) for role, name in MEMBERS[self.name].items()}
+            return HybridRecommender(
                 config,
                 {
-                    name: fitted(member, world) if members_fitted else member.unfitted(world)
-                    for name, member in members.items()
+                    role: fitted(member, world) if members_fitted else member.unfitted(world)
+                    for role, member in members.items()
                 },
             )
         make: Callable[[Any], Recommender] = MODELS[self.name].recommender_class()

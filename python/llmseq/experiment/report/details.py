@@ -44,6 +44,38 @@ class Sample(Part):
     lists: dict[str, list[Listed]]
 
 
+class MemberPart(Part):
+    """What one member has to do with a hybrid's hits; ``role`` where it has one."""
+
+    name: str
+    label: str
+    role: str = ""
+    uses_text: bool = False
+    had: float
+    only: float
+    mean_rank: float | None = None
+    adds: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+class Attribution(Part):
+    """Whose a hybrid's hits in its first ``k`` places are; ``nobody``: no member's own."""
+
+    k: int
+    value: float
+    n_hits: int
+    nobody: float
+    members: list[MemberPart]
+
+
+class ChoiceMade(Part):
+    """The primary metric on validation of what was chosen there, and without that advantage."""
+
+    in_sample: float
+    cross_fitted: float
+    n_folds: int
+
+
 class Trial(Part):
     """One point of a grid."""
 
@@ -69,8 +101,9 @@ class Details(Part):
         How often the dataset's test part was scored, over all runs.
     breakdown
         For each way of grouping sessions, its groups in order.
-    fusion_members, history, grids
-        By model name: members, one row an epoch, points tried.
+    fusion_members, attribution, choices, history, grids
+        By model name: members, what each adds, how far the choice flatters itself, one row an
+        epoch, points tried.
     """
 
     title: str = ""
@@ -83,6 +116,8 @@ class Details(Part):
     breakdown: dict[str, list[GroupRow]] = {}
     samples: list[Sample] = []
     fusion_members: dict[str, list[str]] = {}
+    attribution: dict[str, Attribution] = {}
+    choices: dict[str, ChoiceMade] = {}
     history: dict[str, list[dict[str, float | None]]] = {}
     grids: dict[str, list[Trial]] = {}
     stages: list[Stage] = []

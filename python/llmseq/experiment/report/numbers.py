@@ -101,6 +101,17 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
+def one_decimal(value: float | None) -> str:
+    """Write with one decimal, such as a mean place.
+
+    Examples
+    --------
+    >>> one_decimal(7.25), one_decimal(12.0), one_decimal(None)
+    ('7.2', '12.0', '–')
+    """
+    return MISSING if value is None else f"{value:.1f}"
+
+
 def number(value: int, noun: str) -> str:
     """Write a count with its noun.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmseq.errors import ArtifactError, InvalidDataError
 from llmseq.evaluation.leaderboard import Leaderboard
-from llmseq.experiment.report import figures, method, numbers, tables
+from llmseq.experiment.report import figures, members, method, numbers, tables
 from llmseq.experiment.report.details import Details, read_details
 from llmseq.experiment.report.verdict import verdict_view
 from llmseq.storage import write_text
@@ -19,6 +19,7 @@ _FILTERS = (
     numbers.memory,
     numbers.metric,
     numbers.metric_name,
+    numbers.one_decimal,
     numbers.p_text,
     numbers.parameters,
     numbers.percent,
@@ -86,6 +87,7 @@ def render(board: Leaderboard, details: Details) -> str:
         ranking=tables.ranking(board),
         charts=figures.charts(board),
         breakdowns=figures.breakdowns(board, details),
+        hybrids=members.hybrids(board, details),
         samples=tables.samples(board, details),
         costs=tables.costs(board),
         curves=figures.curves(board, details),

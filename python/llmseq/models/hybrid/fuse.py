@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from llmseq.config import Config
-from llmseq.core import evaluate_lists, fuse_lists
-from llmseq.errors import ConfigError, ShapeError
-from llmseq.models.persistence import load_members, read_model, write_model
-from llmseq.models.protocol import FitContext, FitSummary, Recommender
+from llmseq.core import fuse_lists
+from llmseq.errors import ConfigError
+from llmseq.models.hybrid.ballot import Ballot
+from llmseq.models.hybrid.choose import choose_members, fit_weights
+from llmseq.models.hybrid.config import HybridConfig
+from llmseq.models.hybrid.member import Member
 from llmseq.recommendations import Recommendations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
-    from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import HeldOut, Sessions
-    from llmseq.embeddings.matrix import ItemEmbeddings
-    from llmseq.types import BoolArray
-
-NDCG_AT = 20
-MOST_MEMBERS = 8
+    from llmseq.models.hybrid.facts import ItemFacts
+    from llmseq.types import OffsetArray
 
 
-class FusionConfig(Config):
+class FusionConfig(HybridConfig):
     """Settings of a fusion.
 
     Parameters
@@ -38,186 +32,108 @@ class FusionConfig(Config):
         scores less their mean, over their standard deviation.
     c
         How flat reciprocal ranks fall.
-    list_length
-        Places of each member's list that count.
+    n_members
+        How many models are chosen; where there are fewer, all.
+    weighting
+        ``equal``, or ``fitted`` on the lists that members are chosen by.
+    members
+        Names of models; None: chosen.
     weights
-        By member's name; a member without one weighs 1. None: all weigh 1.
+        By member's name; a member without one weighs 1. None: as ``weighting`` says.
     """
+
+    kind: ClassVar[str] = "fusion"
 
     method: Literal["rrf", "zscore"] = "rrf"
     c: float = Field(default=10.0, ge=0.0, allow_inf_nan=False)
-    list_length: int = Field(default=100, ge=1)
+    n_members: int = Field(default=3, ge=1)
+    weighting: Literal["equal", "fitted"] = "equal"
+    members: tuple[str, ...] | None = Field(default=None, min_length=1)
     weights: dict[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]] | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.members is not None:
+            if len(set(self.members)) < len(self.members):
+                raise ConfigError(f"fusion: a member is named twice: {', '.join(self.members)}")
+            self.parts()
+            self._check_weights(self.members)
+        return self
 
-def fuse(lists: Mapping[str, Recommendations], k: int, config: FusionConfig) -> Recommendations:
-    """Fuse lists that are already made; equal scores: lower item index first.
+    def _check_weights(self, members: tuple[str, ...]) -> None:
+        unknown = [name for name in self.weights or {} if name not in members]
+        if unknown:
+            raise ConfigError(
+                f'fusion: weights name "{unknown[0]}", but the members are {", ".join(members)}'
+            )
 
-    Parameters
-    ----------
-    lists
-        By member's name, each for the same sessions; cut at ``config.list_length``.
-    k
-        Places of the fused lists. They are short where the members together name fewer items.
+    def parts(self) -> Mapping[str, Member] | None:
+        """Give the members, each by its name, once they are chosen."""
+        if self.members is None:
+            return None
+        return {name: Member(model=name) for name in self.members}
 
-    Raises
-    ------
-    ConfigError
-        If no list is given, or a weight is for a name that is not among them.
-    ShapeError
-        If the lists are not for equally many sessions.
-    """
-    if not lists:
-        raise ConfigError("a fusion needs at least one member")
-    sizes = {name: len(made) for name, made in lists.items()}
-    if len(set(sizes.values())) > 1:
-        raise ShapeError(f"members' lists are for different numbers of sessions: {sizes}")
-    given = config.weights or {}
-    unknown = [name for name in given if name not in lists]
-    if unknown:
-        raise ConfigError(
-            f'fusion: weights name "{unknown[0]}", but the members are {", ".join(lists)}'
-        )
-    cut = [made.top(config.list_length) for made in lists.values()]
-    items, scores = fuse_lists(
-        [(made.items, made.scores) for made in cut],
-        k,
-        method=config.method,
-        weights=[given.get(name, 1.0) for name in lists],
-        c=config.c,
-    )
-    return Recommendations(items, scores)
-
-
-def choose_members(
-    lists: Mapping[str, Recommendations],
-    held_out: HeldOut,
-    config: FusionConfig,
-    *,
-    k: int = NDCG_AT,
-) -> tuple[str, ...]:
-    """Choose which models to fuse: the combination with the highest NDCG of all that there are.
-
-    Adding one model at a time would miss two that help only together. Of more than eight models
-    the eight best by themselves are combined.
-
-    Parameters
-    ----------
-    lists
-        Every possible member's lists for the prompts of ``held_out`` (the select part).
-    k
-        Cut-off of the NDCG.
-
-    Returns
-    -------
-    tuple of str
-        Names in the order given; of equal combinations the smallest, then the first. A single
-        model where fusing does not help.
-    """
-    if not lists:
-        raise ConfigError("a fusion needs at least one model to choose from")
-    figures: dict[tuple[str, ...], float] = {
-        (name,): _ndcg(lists, (name,), held_out, config, k) for name in lists
-    }
-    best_alone = sorted(figures, key=figures.__getitem__, reverse=True)[:MOST_MEMBERS]
-    names = [name for name in lists if (name,) in best_alone]
-    for size in range(2, len(names) + 1):
-        for members in combinations(names, size):
-            figures[members] = _ndcg(lists, members, held_out, config, k)
-    return max(figures, key=figures.__getitem__)  # the first of equals
-
-
-def _ndcg(
-    lists: Mapping[str, Recommendations],
-    names: tuple[str, ...],
-    held_out: HeldOut,
-    config: FusionConfig,
-    k: int,
-) -> float:
-    weights = None
-    if config.weights is not None:
-        weights = {name: config.weights[name] for name in names if name in config.weights}
-    fused = fuse({name: lists[name] for name in names}, k, config.replace(weights=weights))
-    return evaluate_lists(fused.items, held_out.targets, ks=(k,)).means[f"ndcg@{k}"]
-
-
-class FusionRecommender:
-    """Fuses the lists of fitted models.
-
-    Parameters
-    ----------
-    config : FusionConfig
-    members : mapping
-        Fitted models by name; the names stand in ``config.weights`` and in a saved folder.
-
-    Notes
-    -----
-    A list never holds an item beyond ``list_length`` places of every member, whatever ``k``, so
-    that the first places do not depend on how many are asked for.
-    """
-
-    def __init__(self, config: FusionConfig | None, members: Mapping[str, Recommender]) -> None:
-        self.config = config or FusionConfig()
-        self.members = dict(members)
-        if not self.members:
-            raise ConfigError("a fusion needs at least one member")
-
-    @property
-    def summary(self) -> FitSummary:
-        """Parameters of all members together."""
-        return FitSummary(parameters=sum(m.summary.parameters for m in self.members.values()))
-
-    def refit_config(self) -> FusionConfig:
-        """Return the settings: nothing is chosen while fitting."""
-        return self.config
-
-    def fit(
+    def combine(
         self,
-        train: SessionDataset,
+        lists: Mapping[str, Recommendations],
+        k: int,
         *,
-        embeddings: Mapping[str, ItemEmbeddings] | None = None,  # noqa: ARG002 - members have them
-        validation: HeldOut | None = None,  # noqa: ARG002 - nothing to stop
-        rng: np.random.Generator,  # noqa: ARG002 - nothing is random
-        context: FitContext | None = None,  # noqa: ARG002 - done at once
-    ) -> Self:
-        """Check that every member is fitted on a catalogue of this size; members come fitted.
+        prompts: Sessions,  # noqa: ARG002 - the lists say it all
+        facts: ItemFacts,  # noqa: ARG002
+    ) -> Recommendations:
+        """Fuse the members' lists."""
+        return self.fused(lists, k)
+
+    def fused(self, lists: Mapping[str, Recommendations], k: int) -> Recommendations:
+        """Fuse lists; equal scores: lower item index first.
+
+        Lists are short where the members together name fewer items. No item comes from beyond
+        ``list_length`` places of every member, so that the first places do not depend on ``k``.
 
         Raises
         ------
-        NotFittedError
-            If a member is not fitted.
+        ConfigError
+            If no list is given, or a weight is for a name that is not among them.
+        ShapeError
+            If the lists are not for equally many sessions.
         """
-        nobody = train.sessions.take(np.empty(0, dtype=np.int64))
-        every_item = np.ones(train.n_items, dtype=np.bool_)
-        for member in self.members.values():
-            member.recommend(nobody, 1, candidates=every_item)
-        return self
+        cut = self.cut(lists)
+        self._check_weights(tuple(lists))
+        given = self.weights or {}
+        items, scores = fuse_lists(
+            [(made.items, made.scores) for made in cut.values()],
+            k,
+            method=self.method,
+            weights=[given.get(name, 1.0) for name in cut],
+            c=self.c,
+        )
+        return Recommendations(items, scores)
 
-    def recommend(
-        self,
-        prompts: Sessions,
-        k: int,
-        *,
-        exclude_seen: bool = True,
-        candidates: BoolArray | None = None,
-    ) -> Recommendations:
-        """Rank as the Protocol says."""
-        if k < 1:
-            raise ConfigError(f"k must be at least 1, got {k}")
-        lists = {
-            name: member.recommend(
-                prompts, self.config.list_length, exclude_seen=exclude_seen, candidates=candidates
-            )
-            for name, member in self.members.items()
-        }
-        return fuse(lists, k, self.config)
+    def chooser(
+        self, lists: Mapping[str, Recommendations], held_out: HeldOut, *, metric: str
+    ) -> Callable[[OffsetArray], Self]:
+        """Prepare the choice of members, and of weights where they are to be fitted."""
+        lists = self.cut(lists)
+        if self.members is not None and (self.weighting == "equal" or self.weights is not None):
+            return super().chooser(lists, held_out, metric=metric)
+        ballot = Ballot(lists, held_out, method=self.method, c=self.c, metric=metric)
+        return lambda rows: self._chosen(ballot, rows)
 
-    def save(self, path: Path) -> None:
-        """Write the settings and each member into its own folder."""
-        write_model(path, kind="fusion", config=self.config, arrays={}, members=self.members)
+    def _chosen(self, ballot: Ballot, rows: OffsetArray) -> Self:
+        members = tuple(range(len(ballot.names)))
+        if self.members is None:
+            members = choose_members(ballot, rows, self.n_members)
+        names = [ballot.names[at] for at in members]
+        weights = self.weights
+        if weights is None and self.weighting == "fitted":
+            given = fit_weights(ballot, rows, members)
+            weights = {ballot.names[at]: float(given[at]) for at in members}
+        return self.replace(members=names, weights=weights)
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote, members included."""
-        config, _, _ = read_model(path, kind="fusion")
-        return cls(FusionConfig.make(config, what=str(path / "config.json")), load_members(path))
+    def without(self, member: str) -> Self | None:
+        """Leave out a member; the others keep their weights."""
+        rest = tuple(name for name in self.members or () if name != member)
+        if not rest:
+            return None
+        weights = {name: given for name, given in (self.weights or {}).items() if name in rest}
+        return self.replace(members=rest, weights=weights or None)
