@@ -3,10 +3,12 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use llmseq_core::fusion::{Fusion, Member, fuse_lists};
 use llmseq_core::knn::{Decay, Query, Sampling, SessionIndex, Train};
 use llmseq_core::matrix::Matrix;
+use llmseq_core::metrics::{Against, ListTable, evaluate_lists};
 use llmseq_core::parallel::Stop;
-use llmseq_core::pooling::{Pooling, pool_sessions};
+use llmseq_core::pooling::{Pooling, pool_into};
 use llmseq_core::sessions::Sessions;
 use llmseq_core::topk::{Allowed, ItemIndex, Similarity};
 
@@ -40,6 +42,54 @@ fn sessions(n: usize) -> (Vec<i32>, Vec<i64>) {
     (skewed.collect(), offsets.collect())
 }
 
+/// Lists of different items: steps of 7 through the catalogue from a random start.
+fn lists(n: usize, k: usize) -> Vec<i32> {
+    let list = |start: u64| (0..k).map(move |place| (start as usize + 7 * place) % N_ITEMS);
+    numbers(n).flat_map(list).map(|item| item as i32).collect()
+}
+
+fn of_lists(criterion: &mut Criterion) {
+    let stop = Stop::default();
+    let mut group = criterion.benchmark_group("lists");
+    group.sample_size(10);
+    let (n, k) = (200_000, 20);
+    let items = lists(n, k);
+    let table = ListTable {
+        items: &items,
+        n_lists: n,
+        k,
+    };
+    // About every third list holds its target.
+    let wanted = items.chunks_exact(k).zip(numbers(n));
+    let wanted = wanted.map(|(list, number)| list[0] + 7 * (number % 60) as i32);
+    let wanted: Vec<i32> = wanted.map(|item| item % N_ITEMS as i32).collect();
+    let offsets: Vec<i64> = (0..=n as i64).collect();
+    let targets = Sessions::new(&wanted, &offsets, N_ITEMS, "targets").expect("in range");
+    let counts: Vec<i64> = (0..N_ITEMS as i64).collect();
+    let against = Against {
+        ks: &[10, 20],
+        popularity: Some(&counts),
+        n_items: Some(N_ITEMS),
+    };
+    let mut per_session = vec![0.0; against.names().len() * n];
+    group.bench_function("metrics_200000_lists", |bench| {
+        bench.iter(|| evaluate_lists(black_box(table), targets, against, &mut per_session, &stop));
+    });
+    let (n, k) = (4_469, 100);
+    let items = lists(5 * n, k);
+    let scores: Vec<f32> = (0..n * k).map(|place| -((place % k) as f32)).collect();
+    let members = items.chunks_exact(n * k).enumerate();
+    let members = members.map(|(number, items)| Member::new(items, &scores, k, 1.0, number));
+    let members: Vec<Member<'_>> = members.map(|member| member.expect("fits")).collect();
+    for name in Fusion::NAMES {
+        let fusion = Fusion::parse(name).expect("a name of the list");
+        group.bench_function(format!("fuse_5_of_4469_by_{name}"), |bench| {
+            bench.iter(|| fuse_lists(black_box(&members), n, 20, fusion, 10.0, &stop));
+        });
+    }
+    group.finish();
+}
+
 fn kernels(criterion: &mut Criterion) {
     let stop = Stop::default();
     let mut group = criterion.benchmark_group("core");
@@ -56,8 +106,17 @@ fn kernels(criterion: &mut Criterion) {
     }
     let (flat, offsets) = sessions(18_000);
     let train = Sessions::new(&flat, &offsets, N_ITEMS, "train").expect("in range");
+    let mut pooled = vec![0.0; train.len() * DIM];
     group.bench_function("pool_18000_sessions", |bench| {
-        bench.iter(|| pool_sessions(black_box(items), train, Pooling::Harmonic, &stop));
+        bench.iter(|| {
+            pool_into(
+                black_box(items),
+                train,
+                Pooling::Harmonic,
+                &mut pooled,
+                &stop,
+            )
+        });
     });
     let held = Train {
         sessions: train,
@@ -84,5 +143,5 @@ fn kernels(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, kernels);
+criterion_group!(benches, kernels, of_lists);
 criterion_main!(benches);

@@ -3,6 +3,8 @@ __all__ = [
     "ItemIndex",
     "SessionIndex",
     "available_threads",
+    "cpu_path",
+    "cpu_paths",
     "evaluate_lists",
     "fuse_lists",
     "pool_sessions",
@@ -126,6 +128,8 @@ class SessionIndex:
     ) -> tuple[ItemArray, FloatMatrix]: ...
 
 def available_threads() -> int: ...
+def cpu_paths() -> list[str]: ...
+def cpu_path() -> str: ...
 def pool_sessions(
     item_vectors: FloatMatrix,
     items: ItemArray,

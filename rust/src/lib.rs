@@ -19,6 +19,8 @@ pub mod parallel;
 pub mod pooling;
 pub mod sessions;
 pub mod shelf;
+pub mod simd;
+pub mod slots;
 pub mod sums;
 pub mod topk;
 

@@ -126,6 +126,19 @@ pub fn present(list: &[i32]) -> &[i32] {
     &list[..end.unwrap_or(list.len())]
 }
 
+/// Like [`present`], but nothing where [`check_list`] would refuse more than repeats.
+#[inline]
+pub fn well_ended(list: &[i32]) -> Option<&[i32]> {
+    let lowest = list.iter().fold(0, |lowest, &item| lowest.min(item));
+    if lowest == 0 {
+        return Some(list);
+    }
+    let (held, missing) = list.split_at(present(list).len());
+    let named = held.iter().all(|&item| item >= 0);
+    let ends = missing.iter().all(|&item| item == MISSING);
+    (named && ends).then_some(held)
+}
+
 /// Refuse a list that holds an item twice, an item below −1, or an item behind a missing place.
 ///
 /// # Errors
@@ -156,6 +169,22 @@ pub fn check_list(list: &[i32], what: &str, row: usize, sorted: &mut Vec<i32>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_well_ended_list_is_not_refused() {
+        let mut sorted = Vec::new();
+        for list in [
+            [3, 0, 1],
+            [3, 0, -1],
+            [-1, -1, -1],
+            [3, -1, 0],
+            [3, 0, -2],
+            [-2, 0, -1],
+        ] {
+            let refused = check_list(&list, "lists", 0, &mut sorted).is_err();
+            assert_eq!(well_ended(&list), (!refused).then_some(present(&list)));
+        }
+    }
 
     #[test]
     fn equal_scores_rank_by_index() {

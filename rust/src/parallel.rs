@@ -68,11 +68,26 @@ impl Stop {
     }
 }
 
-/// A vector of `n` copies of `value`; a size that memory cannot hold is an error, not an abort.
+/// Refuse a table that memory cannot hold, before somebody else makes it.
+///
+/// # Errors
+/// `Config` that names the size.
+pub fn check_room<T>(n_rows: usize, n_cols: usize, what: &str) -> Result<()> {
+    room::<T>(n_rows, n_cols, what).map(drop)
+}
+
+/// A vector of `n_rows · n_cols` copies of `value`; a size that memory cannot hold is an error, not an
+/// abort.
 ///
 /// # Errors
 /// `Config` that names the size.
 pub fn filled<T: Clone>(n_rows: usize, n_cols: usize, value: T, what: &str) -> Result<Vec<T>> {
+    let mut values = room(n_rows, n_cols, what)?;
+    values.resize(n_rows * n_cols, value);
+    Ok(values)
+}
+
+fn room<T>(n_rows: usize, n_cols: usize, what: &str) -> Result<Vec<T>> {
     let too_large = || {
         CoreError::Config(format!(
             "{what}: {n_rows} rows of {n_cols} do not fit into memory; ask for fewer"
@@ -83,7 +98,6 @@ pub fn filled<T: Clone>(n_rows: usize, n_cols: usize, value: T, what: &str) -> R
     values
         .try_reserve_exact(n_values)
         .map_err(|_| too_large())?;
-    values.resize(n_values, value);
     Ok(values)
 }
 
@@ -109,5 +123,6 @@ mod tests {
     fn a_size_beyond_memory_is_an_error() {
         assert!(filled(usize::MAX, 2, 0_i32, "lists").is_err());
         assert!(filled(1 << 40, 1 << 20, 0_i32, "lists").is_err());
+        assert!(check_room::<u8>(1 << 40, 1 << 20, "lists").is_err());
     }
 }

@@ -198,9 +198,11 @@ fn metrics() {
         n_lists,
         k,
     };
-    let result = evaluate_lists(table, targets, against, &Stop::default()).unwrap();
-    assert_eq!(result.means.len(), 22);
-    for (name, value) in result.means {
+    let mut per_session = vec![0.0; against.names().len() * n_lists];
+    let stop = Stop::default();
+    let means = evaluate_lists(table, targets, against, &mut per_session, &stop).unwrap();
+    assert_eq!(means.len(), 22);
+    for (name, value) in means {
         let bits = input.golden.numbers::<u64>(&format!("mean.{name}"));
         assert_eq!(value.to_bits(), bits[0], "{name}");
     }

@@ -1,12 +1,11 @@
-//! Kernels against naive loops, on inputs that proptest makes.
+//! Searches against naive loops, on inputs that proptest makes.
 
 use llmseq_core::cooccurrence::{self, CooccurrenceIndex};
-use llmseq_core::knn::{Query, SessionIndex, SessionSimilarity, Train};
+use llmseq_core::knn::{Query, Sampling, SessionIndex, SessionSimilarity, Train};
 use llmseq_core::lists::MISSING;
 use llmseq_core::matrix::Matrix;
-use llmseq_core::metrics::{Against, ListTable, evaluate_lists};
 use llmseq_core::parallel::{Stop, pool};
-use llmseq_core::pooling::{Pooling, pool_sessions};
+use llmseq_core::pooling::Pooling;
 use llmseq_core::sessions::Sessions;
 use llmseq_core::topk::{Allowed, ItemIndex, Similarity};
 use proptest::prelude::*;
@@ -89,10 +88,11 @@ proptest! {
 
     #[test]
     fn top_k_equals_sorting(
-        (dim, vectors, queries) in (1_usize..6).prop_flat_map(|dim| (
+        (dim, vectors, queries, mask) in prop_oneof![3 => 1_usize..6, 1 => 6_usize..80].prop_flat_map(|dim| (
             Just(dim),
             prop::collection::vec(prop::collection::vec(value(), dim), 1..400).prop_map(|rows| rows.concat()),
             prop::collection::vec(prop::collection::vec(value(), dim), 1..6).prop_map(|rows| rows.concat()),
+            prop::option::of(prop::collection::vec(prop::bool::weighted(0.8), 400)),
         )),
         name in prop::sample::select(Similarity::NAMES.to_vec()),
         excluded in prop::collection::vec(0..1_i32, 0..2),
@@ -104,30 +104,19 @@ proptest! {
         let asked = Matrix::new(&queries, queries.len() / dim, dim, "queries").unwrap();
         let (flat, offsets) = ragged(&vec![excluded.clone(); asked.n_rows()]);
         let exclude = Sessions::new(&flat, &offsets, items.n_rows(), "exclude").unwrap();
-        let allowed = Allowed { exclude: Some(exclude), candidates: None };
+        let mask = mask.map(|mask| mask[..items.n_rows()].to_vec());
+        let allowed = Allowed { exclude: Some(exclude), candidates: mask.as_deref() };
+        let barred = (0..items.n_rows() as i32).filter(|&item| mask.as_ref().is_some_and(|mask| !mask[item as usize]));
+        let barred: Vec<i32> = barred.chain(excluded).collect();
         let index = ItemIndex::new(items, similarity).unwrap();
         let lists = pool(n_threads).unwrap().install(|| index.search(asked, k, allowed, &Stop::default()));
         let lists = lists.unwrap();
         for row in 0..asked.n_rows() {
-            let expected = naive_top_k(asked.row(row), &vectors, similarity, &excluded, k);
+            let expected = naive_top_k(asked.row(row), &vectors, similarity, &barred, k);
             let found: Vec<(i32, f32)> = (row * k..(row + 1) * k)
                 .map(|place| (lists.items[place], lists.scores[place]))
                 .collect();
             prop_assert_eq!(found, expected);
-        }
-    }
-
-    #[test]
-    fn pooled_vectors_lie_between_the_items(rows in sessions(0..8), name in prop::sample::select(Pooling::NAMES.to_vec())) {
-        let vectors: Vec<f32> = (0..N_ITEMS).map(|item| item as f32).collect();
-        let (items, offsets) = ragged(&rows);
-        let table = Matrix::new(&vectors, N_ITEMS, 1, "vectors").unwrap();
-        let held = Sessions::new(&items, &offsets, N_ITEMS, "sessions").unwrap();
-        let pooled = pool_sessions(table, held, Pooling::parse(name).unwrap(), &Stop::default()).unwrap();
-        for (row, &value) in rows.iter().zip(&pooled) {
-            let (low, high) = (row.iter().min(), row.iter().max());
-            let (low, high) = (low.map_or(0.0, |&item| item as f32), high.map_or(0.0, |&item| item as f32));
-            prop_assert!(low - 1e-6 <= value && value <= high + 1e-6);
         }
     }
 
@@ -162,6 +151,34 @@ proptest! {
     }
 
     #[test]
+    fn a_prompt_alone_has_the_list_it_has_among_others(
+        train in sessions(1..30),
+        prompts in sessions(1..12),
+        name in prop::sample::select(Sampling::NAMES.to_vec()),
+        (k, sample_size, seed) in (1_usize..6, 6_usize..20, any::<u64>()),
+        n_threads in 1_usize..4,
+    ) {
+        let (items, offsets) = ragged(&train);
+        let order: Vec<i64> = (0..train.len() as i64).map(|row| row % 5).collect();
+        let sessions = Sessions::new(&items, &offsets, N_ITEMS, "train").unwrap();
+        let held = Train { sessions, n_items: N_ITEMS, order: Some(&order), newest: None, followers: false, vectors: None };
+        let index = SessionIndex::new(&held, &Stop::default()).unwrap();
+        let query = Query { k_items: 4, k, sample_size, sampling: Sampling::parse(name).unwrap(), seed, ..Query::default() };
+        let search = |rows: &[Vec<i32>], n_threads| {
+            let (items, offsets) = ragged(rows);
+            let rows = Sessions::new(&items, &offsets, N_ITEMS, "prompts").unwrap();
+            pool(n_threads).unwrap().install(|| index.search(rows, &query, &Stop::default())).unwrap()
+        };
+        let together = search(&prompts, n_threads);
+        for (row, prompt) in prompts.iter().enumerate() {
+            let alone = search(std::slice::from_ref(prompt), 1);
+            prop_assert_eq!(&together.items[row * 4..][..4], &alone.items);
+            prop_assert_eq!(&together.scores[row * 4..][..4], &alone.scores);
+            prop_assert!(alone.items.iter().all(|item| !prompt.contains(item)));
+        }
+    }
+
+    #[test]
     fn pairs_equal_counting(train in sessions(0..12), prompt in 0..N_ITEMS as i32, window in 0_usize..4) {
         let (items, offsets) = ragged(&train);
         let sessions = Sessions::new(&items, &offsets, N_ITEMS, "train").unwrap();
@@ -189,24 +206,5 @@ proptest! {
             found[item as usize] = f64::from(score);
         }
         prop_assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn metrics_stay_in_their_range(rows in prop::collection::vec(Just((0..N_ITEMS as i32).collect::<Vec<_>>()).prop_shuffle(), 1..6), target in 0..N_ITEMS as i32, k in 1_usize..12) {
-        let (items, n_lists) = (rows.concat(), rows.len());
-        let offsets: Vec<i64> = (0..=n_lists as i64).collect();
-        let wanted = vec![target; n_lists];
-        let targets = Sessions::new(&wanted, &offsets, N_ITEMS, "targets").unwrap();
-        let table = ListTable { items: &items, n_lists, k: N_ITEMS };
-        let against = Against { ks: &[k], popularity: None, n_items: Some(N_ITEMS) };
-        let result = evaluate_lists(table, targets, against, &Stop::default()).unwrap();
-        for (name, value) in &result.means {
-            prop_assert!((0.0..=1.0).contains(value), "{} = {}", name, value);
-        }
-        for (session, row) in rows.iter().enumerate() {
-            let rank = row.iter().position(|&item| item == target).unwrap() + 1;
-            let expected = if rank <= k { 1.0 / ((rank + 1) as f64).log2() } else { 0.0 };
-            prop_assert_eq!(result.per_session[0].1[session], expected);
-        }
     }
 }

@@ -1,58 +1,85 @@
 from __future__ import annotations
 
 import inspect
+import os
+import runpy
 import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import llmseq.core
-from llmseq.core import ItemIndex, SessionIndex, evaluate_lists, fuse_lists, pool_sessions, top_k
+from llmseq.core import cpu, cpu_path, cpu_paths, top_k
 from llmseq.core.threads import VARIABLE, thread_count
 from llmseq.errors import ConfigError
 from llmseq.testing import reference
-from llmseq.types import Ragged
+
+EXERCISE = Path(__file__).with_name("exercise.py")
 
 
-def everything(n_threads: int) -> list[np.ndarray]:
-    """Arrays out of every kernel."""
-    rng = np.random.default_rng(5)
-    vectors = rng.normal(size=(400, 12)).astype(np.float32)
-    train = Ragged.from_lists([rng.integers(0, 400, rng.integers(1, 9)) for _ in range(900)])
-    prompts = Ragged.from_lists([rng.integers(0, 400, rng.integers(1, 9)) for _ in range(300)])
-    pooled = pool_sessions(vectors, prompts.items, prompts.offsets, n_threads=n_threads)
-    dense = ItemIndex(vectors, n_threads=n_threads).search(pooled, 9, n_threads=n_threads)
-    index = SessionIndex(train.items, train.offsets, 400)
-    near = index.search(
-        prompts.items, prompts.offsets, 9, k=20, sample_size=30, n_threads=n_threads
-    )
-    fused = fuse_lists([dense, near], 9, n_threads=n_threads)
-    counts = np.bincount(train.items, minlength=400)
-    scored = evaluate_lists(fused[0], prompts, (3, 9), counts, 400, n_threads=n_threads)
-    means = np.array(list(scored.means.values()))
-    return [pooled, *dense, *near, *fused, means, *scored.per_session.values()]
+@pytest.fixture(scope="module")
+def exercise() -> SimpleNamespace:
+    return SimpleNamespace(**runpy.run_path(str(EXERCISE)))
 
 
-def test_results_do_not_depend_on_threads():
-    one = everything(1)
-    for n_threads in (2, 3, 7):
-        for left, right in zip(one, everything(n_threads), strict=True):
-            np.testing.assert_array_equal(left, right)
+@pytest.fixture(scope="module")
+def kernels(exercise, tmp_path_factory):
+    return exercise.Kernels(tmp_path_factory.mktemp("indexes"))
 
 
-def test_python_threads_share_an_index():
-    vectors = np.random.default_rng(0).normal(size=(2000, 16)).astype(np.float32)
-    index = ItemIndex(vectors)
-    expected = index.search(vectors[:50], 5)
+@pytest.mark.parametrize("path", cpu_paths())
+def test_results_depend_neither_on_threads_nor_on_the_path(exercise, kernels, monkeypatch, path):
+    expected = kernels.everything(1)
+    monkeypatch.setenv(cpu.VARIABLE, path)
+    assert cpu_path() == path
+    for n_threads in (1, 2, 3, 7):
+        exercise.check_same(kernels.everything(n_threads), expected)
+
+
+@pytest.mark.parametrize("path", cpu_paths())
+def test_indexes_made_on_any_path_are_the_same(exercise, kernels, monkeypatch, tmp_path, path):
+    expected = kernels.everything(1)
+    monkeypatch.setenv(cpu.VARIABLE, path)
+    for n_threads in (1, 2):
+        made = exercise.Kernels(tmp_path, n_threads)
+        exercise.check_same(made.everything(1), expected)
+
+
+def test_python_threads_share_everything(exercise, kernels):
+    expected = kernels.everything(1)
     with ThreadPoolExecutor(6) as pool:
-        for items, scores in pool.map(lambda _: index.search(vectors[:50], 5), range(24)):
-            np.testing.assert_array_equal(items, expected[0])
-            np.testing.assert_array_equal(scores, expected[1])
+        for found in pool.map(kernels.everything, [1, 2, None] * 6):
+            exercise.check_same(found, expected)
+
+
+def test_memory_is_used_as_it_must(exercise):
+    """Every kernel under CPython's debug allocator, which pads blocks and overwrites freed ones."""
+    environment = os.environ | {"PYTHONMALLOC": "debug"}
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", str(EXERCISE)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_path_that_is_not_here_is_named(kernels, monkeypatch):
+    monkeypatch.setenv(cpu.VARIABLE, "z80")
+    for call in (cpu_path, lambda: kernels.everything(1)):
+        with pytest.raises(ConfigError, match=r"LLMSEQ_CPU must be .*portable.* got \"z80\""):
+            call()
+    monkeypatch.setenv(cpu.VARIABLE, " ")
+    assert cpu_path() == cpu_paths()[-1]
 
 
 def test_the_argument_goes_before_the_variable(monkeypatch):

@@ -1,25 +1,67 @@
 //! How the lists together spread over the catalogue.
 
+use rayon::prelude::*;
+
 use super::ListTable;
 use crate::lists::present;
 
 /// Coverage and Gini at every cut-off, in the order coverage@K…, gini@K….
 pub fn coverage_and_gini(lists: ListTable<'_>, ks: &[usize], n_items: usize) -> Vec<(String, f64)> {
-    let mut coverages = Vec::with_capacity(ks.len());
-    let mut ginis = Vec::with_capacity(ks.len());
-    for &k in ks {
-        let mut counts = vec![0_u64; n_items];
-        for row in 0..lists.n_lists {
-            for &item in present(lists.list(row)).iter().take(k) {
-                counts[item as usize] += 1;
+    let mut rising = ks.to_vec();
+    rising.sort_unstable();
+    let counts = count(lists, &rising, n_items);
+    let spread: Vec<(f64, f64)> = ks
+        .par_iter()
+        .map(|k| {
+            // Everything up to a cut-off: its own places and those of the smaller ones.
+            let n_segments = rising.partition_point(|other| other <= k);
+            let mut total = vec![0; n_items];
+            for segment in counts.chunks_exact(n_items).take(n_segments) {
+                add(&mut total, segment);
+            }
+            let listed = total.iter().filter(|&&count| count > 0).count();
+            (listed as f64 / n_items as f64, gini(total))
+        })
+        .collect();
+    let coverages = ks.iter().zip(&spread);
+    let coverages = coverages.map(|(k, spread)| (format!("coverage@{k}"), spread.0));
+    let ginis = ks.iter().zip(&spread);
+    let ginis = ginis.map(|(k, spread)| (format!("gini@{k}"), spread.1));
+    coverages.chain(ginis).collect()
+}
+
+/// How often each item is listed between a cut-off and the next smaller one, (cut-offs, `n_items`).
+fn count(lists: ListTable<'_>, rising: &[usize], n_items: usize) -> Vec<u64> {
+    let n_counts = rising.len() * n_items;
+    // Every part has counts of its own, which are added up at the end: not worth it for few lists.
+    let n_parts = (lists.items.len() / n_counts).clamp(1, rayon::current_num_threads());
+    let of_part = |part: usize| {
+        let mut counts = vec![0; n_counts];
+        let rows = lists.n_lists * part / n_parts..lists.n_lists * (part + 1) / n_parts;
+        for row in rows {
+            let (mut list, mut start) = (present(lists.list(row)), 0);
+            for (segment, &k) in counts.chunks_exact_mut(n_items).zip(rising) {
+                let (held, rest) = list.split_at(list.len().min(k - start));
+                for &item in held {
+                    segment[item as usize] += 1;
+                }
+                (list, start) = (rest, k);
             }
         }
-        let listed = counts.iter().filter(|&&count| count > 0).count();
-        coverages.push((format!("coverage@{k}"), listed as f64 / n_items as f64));
-        ginis.push((format!("gini@{k}"), gini(counts)));
+        counts
+    };
+    let parts = (0..n_parts).into_par_iter().map(of_part);
+    let sum = parts.reduce_with(|mut left, right| {
+        add(&mut left, &right);
+        left
+    });
+    sum.unwrap_or_default()
+}
+
+fn add(left: &mut [u64], right: &[u64]) {
+    for (left, &right) in left.iter_mut().zip(right) {
+        *left += right;
     }
-    coverages.extend(ginis);
-    coverages
 }
 
 /// `Σ (2 i − n − 1) x_i / (n Σ x)` over rising x, i from 1; 0 where nothing was listed.
@@ -46,5 +88,19 @@ mod tests {
         assert_eq!(gini(vec![3, 3, 3]), 0.0);
         assert_eq!(gini(vec![0, 0, 0, 8]), 0.75);
         assert_eq!(gini(vec![0, 0]), 0.0);
+    }
+
+    #[test]
+    fn items_are_counted_up_to_their_cut_off() {
+        let items = [2, 0, 1, 2, 1, -1].repeat(50);
+        let lists = ListTable {
+            items: &items,
+            n_lists: 100,
+            k: 3,
+        };
+        assert_eq!(
+            count(lists, &[1, 2, 9], 3),
+            [0, 0, 100, 50, 50, 0, 0, 50, 0]
+        );
     }
 }

@@ -1,14 +1,18 @@
 //! Every metric of ranked lists in one pass, at many cut-offs.
 
+mod catalogue;
 mod exposure;
 mod per_list;
 
 use rayon::prelude::*;
 
+use crate::cpu::Cpu;
 use crate::error::{CoreError, Result};
-use crate::lists::check_list;
-use crate::parallel::{Stop, filled};
+use crate::lists::{check_list, well_ended};
+use crate::parallel::Stop;
 use crate::sessions::Sessions;
+use crate::simd::compiled_for;
+use crate::slots::Slots;
 use per_list::{ACCURACY, ListScorer, POPULARITY, Scratch};
 
 /// Lists with −1 in missing places, row after row.
@@ -33,21 +37,12 @@ pub struct Against<'a> {
     pub n_items: Option<usize>,
 }
 
-/// Metrics by name ("ndcg@20").
-#[derive(Debug, Clone, PartialEq)]
-pub struct ListMetrics {
-    /// One value a session; NaN where a metric of listed items has no list to look at.
-    pub per_session: Vec<(String, Vec<f64>)>,
-    /// Means over sessions (without NaN), then those of the lists as a whole.
-    pub means: Vec<(String, f64)>,
-}
-
 impl<'a> ListTable<'a> {
     fn list(&self, row: usize) -> &'a [i32] {
         &self.items[row * self.k..(row + 1) * self.k]
     }
 
-    fn check(&self, targets: Sessions<'_>, n_items: Option<usize>) -> Result<()> {
+    fn check(&self, targets: Sessions<'_>) -> Result<()> {
         if self.n_lists.checked_mul(self.k) != Some(self.items.len()) {
             return Err(CoreError::Shape(format!(
                 "lists hold {} values, which is not {} rows of {}",
@@ -65,23 +60,30 @@ impl<'a> ListTable<'a> {
                 "targets: row {row} is empty; every session needs at least one target"
             )));
         }
-        let wrong = (0..self.n_lists)
-            .into_par_iter()
-            .with_min_len(256)
-            .map_init(Vec::new, |sorted, row| self.check_row(row, n_items, sorted))
-            .find_map_first(Result::err);
-        wrong.map_or(Ok(()), Err)
+        Ok(())
     }
 
-    fn check_row(&self, row: usize, n_items: Option<usize>, sorted: &mut Vec<i32>) -> Result<()> {
-        check_list(self.list(row), "lists", row, sorted)?;
-        let last = sorted.last().copied().unwrap_or(0);
-        match n_items {
-            Some(n_items) if last as usize >= n_items => Err(CoreError::Data(format!(
-                "lists: row {row} holds item {last}, which is not in 0..{n_items}"
-            ))),
-            _ => Ok(()),
+    /// The items of a list, or nothing where [`Self::first_wrong`] has something to say.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn checked(&self, row: usize, n_items: usize, slots: &mut Slots) -> Option<&'a [i32]> {
+        let list = well_ended(self.list(row))?;
+        let highest = list.iter().fold(-1, |highest, &item| highest.max(item));
+        (i64::from(highest) < n_items as i64 && slots.distinct(list)).then_some(list)
+    }
+
+    /// What is wrong with the first list that is.
+    fn first_wrong(&self, n_items: usize) -> Result<()> {
+        let mut sorted = Vec::new();
+        for row in 0..self.n_lists {
+            check_list(self.list(row), "lists", row, &mut sorted)?;
+            if let Some(last) = sorted.last().filter(|&&item| item as usize >= n_items) {
+                return Err(CoreError::Data(format!(
+                    "lists: row {row} holds item {last}, which is not in 0..{n_items}"
+                )));
+            }
         }
+        Ok(())
     }
 }
 
@@ -129,75 +131,152 @@ impl Against<'_> {
     }
 
     /// Items that lists and targets may hold.
-    pub fn catalogue(&self) -> Option<usize> {
-        self.n_items.or(self.popularity.map(<[i64]>::len))
+    pub fn catalogue(&self) -> usize {
+        let n_items = self.n_items.or(self.popularity.map(<[i64]>::len));
+        n_items.unwrap_or(i32::MAX as usize)
+    }
+
+    /// Names of the metrics of a session ("ndcg@20"), metric after metric, each at every cut-off.
+    pub fn names(&self) -> Vec<String> {
+        let popularity: &[&str] = self.popularity.map_or(&[], |_| &POPULARITY);
+        let names = ACCURACY.iter().chain(popularity);
+        let at = |name| self.ks.iter().map(move |k| format!("{name}@{k}"));
+        names.flat_map(at).collect()
     }
 }
 
 /// Score lists against the targets of the same sessions.
 ///
-/// A target that stands twice counts once. Sums run in float64 in the order of the sessions.
+/// `per_session` (metrics in the order of [`Against::names`], `n_lists`) takes the values, NaN where a
+/// metric of listed items has no list to look at. Returned are the means over sessions (without NaN) by
+/// name, then coverage and Gini of the lists as a whole. A target that stands twice counts once. Sums run
+/// in float64 in the order of the sessions.
 ///
 /// # Errors
 /// `Shape` for sizes that do not fit, `Data` for a session without a target, a list that holds an item
-/// twice or outside the catalogue, counts below 0 or all 0, `Config` for wrong cut-offs, `Stopped`.
+/// twice or outside the catalogue, counts below 0 or all 0, `Config` for wrong cut-offs or an unknown
+/// `LLMSEQ_CPU`, `Stopped`.
 pub fn evaluate_lists(
     lists: ListTable<'_>,
     targets: Sessions<'_>,
     against: Against<'_>,
+    per_session: &mut [f64],
     stop: &Stop,
-) -> Result<ListMetrics> {
+) -> Result<Vec<(String, f64)>> {
     against.check()?;
-    lists.check(targets, against.catalogue())?;
-    let most_targets = (0..targets.len())
-        .map(|row| targets.row(row).len())
-        .max()
-        .unwrap_or(0);
-    let scorer = ListScorer::new(against.ks, lists.k, most_targets, against.popularity);
-    let n_values = scorer.n_values();
-    let mut values = filled(lists.n_lists, n_values, 0.0_f64, "metrics")?;
-    values
-        .par_chunks_exact_mut(n_values)
-        .enumerate()
-        .with_min_len(64)
-        .try_for_each_init(Scratch::default, |scratch, (row, out)| {
-            stop.check()?;
-            scorer.score(lists.list(row), targets.row(row), scratch, out);
-            Ok::<(), CoreError>(())
-        })?;
-    let names = ACCURACY.iter().chain(if against.popularity.is_some() {
-        &POPULARITY[..]
-    } else {
-        &[]
-    });
-    let names: Vec<String> = names
-        .flat_map(|name| against.ks.iter().map(move |k| format!("{name}@{k}")))
-        .collect();
-    let columns: Vec<(f64, Vec<f64>)> = (0..n_values)
-        .into_par_iter()
-        .map(|column| {
-            let column: Vec<f64> = values[column..].iter().step_by(n_values).copied().collect();
-            (mean(&column), column)
-        })
-        .collect();
-    let mut means: Vec<(String, f64)> = Vec::with_capacity(n_values);
-    let mut per_session = Vec::with_capacity(n_values);
-    for (name, (mean, column)) in names.into_iter().zip(columns) {
-        means.push((name.clone(), mean));
-        per_session.push((name, column));
+    lists.check(targets)?;
+    let (cpu, names) = (Cpu::chosen()?, against.names());
+    if names.len().checked_mul(lists.n_lists) != Some(per_session.len()) {
+        return Err(CoreError::Shape(format!(
+            "per_session must be ({}, {}), got {} values",
+            names.len(),
+            lists.n_lists,
+            per_session.len()
+        )));
     }
+    let lengths = (0..targets.len()).map(|row| targets.row(row).len());
+    let most_targets = lengths.max().unwrap_or(0);
+    let scorer = ListScorer::new(against.ks, lists.k, most_targets, against.popularity);
+    let n_items = against.catalogue();
+    let fine = row_blocks(per_session, lists.n_lists)
+        .into_par_iter()
+        .enumerate()
+        .map_init(
+            || (Slots::new(lists.k), Scratch::default()),
+            |scratch, (block, mut columns)| {
+                stop.check()?;
+                let rows = block * ROWS..lists.n_lists.min((block + 1) * ROWS);
+                Ok(compiled_for(
+                    cpu,
+                    #[inline(always)]
+                    || {
+                        score_rows(
+                            lists,
+                            targets,
+                            &scorer,
+                            n_items,
+                            rows,
+                            &mut columns,
+                            scratch,
+                        )
+                    },
+                ))
+            },
+        )
+        .try_reduce(|| true, |left, right| Ok(left && right))?;
+    if !fine {
+        lists.first_wrong(n_items)?;
+    }
+    let mut means: Vec<(String, f64)> = names
+        .into_iter()
+        .zip(means(per_session, lists.n_lists))
+        .collect();
     if let Some(n_items) = against.n_items {
         means.extend(exposure::coverage_and_gini(lists, against.ks, n_items));
     }
-    Ok(ListMetrics { per_session, means })
+    Ok(means)
 }
 
-/// Mean of the values that are numbers, summed in their order; NaN where there is none.
-fn mean(values: &[f64]) -> f64 {
-    let (mut sum, mut n) = (0.0, 0_usize);
-    for &value in values.iter().filter(|value| !value.is_nan()) {
-        sum += value;
-        n += 1;
+/// Lists that one task scores.
+const ROWS: usize = 512;
+
+/// A table of long rows as blocks of [`ROWS`] columns, so that each task writes its own.
+fn row_blocks(table: &mut [f64], n_columns: usize) -> Vec<Vec<&mut [f64]>> {
+    let mut blocks: Vec<Vec<&mut [f64]>> = Vec::new();
+    blocks.resize_with(n_columns.div_ceil(ROWS), Vec::new);
+    for row in table.chunks_exact_mut(n_columns) {
+        for (block, part) in blocks.iter_mut().zip(row.chunks_mut(ROWS)) {
+            block.push(part);
+        }
     }
-    sum / n as f64
+    blocks
+}
+
+/// Score some lists; whether all are as they must be.
+// Always inlined: a closure that is compiled for a path must hold the whole loop.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+fn score_rows(
+    lists: ListTable<'_>,
+    targets: Sessions<'_>,
+    scorer: &ListScorer<'_>,
+    n_items: usize,
+    rows: std::ops::Range<usize>,
+    columns: &mut [&mut [f64]],
+    (slots, scratch): &mut (Slots, Scratch),
+) -> bool {
+    for (place, row) in rows.enumerate() {
+        let Some(list) = lists.checked(row, n_items, slots) else {
+            return false;
+        };
+        scorer.score(list, targets.row(row), slots, scratch, |column, value| {
+            columns[column][place] = value;
+        });
+    }
+    true
+}
+
+/// Sums that go on at the same time: each waits for its last addition, not for the others'.
+const LOCKSTEP: usize = 4;
+
+/// Mean of each row's values that are numbers, summed in their order; NaN where there is none.
+fn means(table: &[f64], n_columns: usize) -> Vec<f64> {
+    table
+        .par_chunks(LOCKSTEP * n_columns)
+        .flat_map_iter(|rows| {
+            let row = |number: usize| rows.chunks_exact(n_columns).nth(number);
+            let row = |number| row(number).unwrap_or(&rows[..n_columns]);
+            let (mut sums, mut counts) = ([0.0; LOCKSTEP], [0_usize; LOCKSTEP]);
+            let [a, b, c, d] = std::array::from_fn(row);
+            for (((&a, &b), &c), &d) in a.iter().zip(b).zip(c).zip(d) {
+                for (lane, value) in [a, b, c, d].into_iter().enumerate() {
+                    // Adding 0 to a sum that began at 0 changes no bit of it.
+                    sums[lane] += if value.is_nan() { 0.0 } else { value };
+                    counts[lane] += usize::from(!value.is_nan());
+                }
+            }
+            let means = sums.into_iter().zip(counts).map(|(sum, n)| sum / n as f64);
+            means.take(rows.len() / n_columns)
+        })
+        .collect()
 }

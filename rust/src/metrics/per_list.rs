@@ -1,6 +1,7 @@
 //! The metrics of one list.
 
-use crate::lists::present;
+use super::catalogue::Catalogue;
+use crate::slots::Slots;
 
 /// Names of the metrics that only need targets, in the order of their values.
 pub const ACCURACY: [&str; 6] = ["ndcg", "hr", "mrr", "recall", "precision", "map"];
@@ -11,21 +12,15 @@ pub const POPULARITY: [&str; 3] = ["serendipity", "novelty", "popularity_lift"];
 #[derive(Debug)]
 pub struct ListScorer<'a> {
     ks: &'a [usize],
+    /// Numbers of the cut-offs, the smallest cut-off first.
+    rising: Vec<usize>,
     /// `1 / log2(rank + 1)`.
     discounts: Vec<f64>,
     /// Sums of the first discounts: the best possible DCG.
     ideal: Vec<f64>,
-    catalogue: Option<Catalogue<'a>>,
-}
-
-#[derive(Debug)]
-struct Catalogue<'a> {
-    counts: &'a [i64],
-    /// Place of each item by falling count from 0, equal counts: the lower index first.
-    rank: Vec<u32>,
-    /// `−log2` of each item's share of all counts; an item without a count takes 1.
-    information: Vec<f64>,
-    mean: f64,
+    /// With one target everything follows from its place: accuracy by cut-off and place.
+    one_target: Vec<Vec<[f64; ACCURACY.len()]>>,
+    catalogue: Option<Catalogue>,
 }
 
 /// Buffers of one worker.
@@ -36,42 +31,17 @@ pub struct Scratch {
     hits: Vec<usize>,
 }
 
-impl<'a> Catalogue<'a> {
-    fn new(counts: &'a [i64]) -> Self {
-        let mut order: Vec<u32> = (0..counts.len() as u32).collect();
-        order.sort_by_key(|&item| std::cmp::Reverse(counts[item as usize]));
-        let mut rank = vec![0; counts.len()];
-        for (place, &item) in order.iter().enumerate() {
-            rank[item as usize] = place as u32;
-        }
-        let total = counts.iter().map(|&count| i128::from(count)).sum::<i128>() as f64;
-        let information = counts
-            .iter()
-            .map(|&count| -(count.max(1) as f64 / total).log2());
-        Self {
-            information: information.collect(),
-            mean: total / counts.len() as f64,
-            counts,
-            rank,
-        }
-    }
-}
-
 impl<'a> ListScorer<'a> {
     /// For lists of at most `longest_list` places and at most `most_targets` targets.
     pub fn new(
         ks: &'a [usize],
         longest_list: usize,
         most_targets: usize,
-        popularity: Option<&'a [i64]>,
+        popularity: Option<&[i64]>,
     ) -> Self {
         // Hits stand in the list, the ideal ranking holds the targets, neither goes beyond K.
-        let deepest = ks
-            .iter()
-            .copied()
-            .max()
-            .unwrap_or(0)
-            .min(longest_list.max(most_targets));
+        let largest = ks.iter().copied().max().unwrap_or(0);
+        let deepest = largest.min(longest_list.max(most_targets));
         let discounts: Vec<f64> = (1..=deepest)
             .map(|rank| 1.0 / ((rank + 1) as f64).log2())
             .collect();
@@ -80,42 +50,80 @@ impl<'a> ListScorer<'a> {
             sum += discount;
             sum
         });
-        Self {
+        let mut rising: Vec<usize> = (0..ks.len()).collect();
+        rising.sort_by_key(|&number| ks[number]);
+        let mut scorer = Self {
             ks,
+            rising,
             ideal: ideal.collect(),
             discounts,
-            catalogue: popularity.map(Catalogue::new),
-        }
+            one_target: Vec::new(),
+            catalogue: popularity.map(|counts| Catalogue::new(counts, largest)),
+        };
+        let places = |&k: &usize| 0..k.min(longest_list);
+        let of_place = |k, place| scorer.accuracy(&[place], 1, k);
+        scorer.one_target = ks
+            .iter()
+            .map(|k| places(k).map(|place| of_place(*k, place)).collect())
+            .collect();
+        scorer
     }
 
-    /// Values a list gets: metric after metric, each at every cut-off.
-    pub fn n_values(&self) -> usize {
-        let n_metrics = ACCURACY.len() + self.catalogue.as_ref().map_or(0, |_| POPULARITY.len());
-        n_metrics * self.ks.len()
-    }
-
-    /// Score one list.
-    pub fn score(&self, list: &[i32], targets: &[i32], scratch: &mut Scratch, out: &mut [f64]) {
+    /// Score one list, which ends before its first missing place and whose places `slots` know:
+    /// `put(column, value)` takes the values, columns being metric after metric, each at every cut-off.
+    // Always inlined, so that the caller's path of the CPU holds for it.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    pub fn score(
+        &self,
+        list: &[i32],
+        targets: &[i32],
+        slots: &Slots,
+        scratch: &mut Scratch,
+        mut put: impl FnMut(usize, f64),
+    ) {
         let Scratch { wanted, hits } = scratch;
-        wanted.clear();
-        wanted.extend_from_slice(targets);
-        wanted.sort_unstable();
-        wanted.dedup();
-        let list = present(list);
-        find(list, wanted, hits);
-        for (number, &k) in self.ks.iter().enumerate() {
-            let top = &list[..k.min(list.len())];
-            let hits = &hits[..hits.partition_point(|&place| place < k)];
-            let column = |metric: usize| metric * self.ks.len() + number;
-            for (metric, value) in self.accuracy(hits, wanted.len(), k).into_iter().enumerate() {
-                out[column(metric)] = value;
+        hits.clear();
+        let n_ks = self.ks.len();
+        let mut put_all = |first: usize, number: usize, values: &[f64]| {
+            for (metric, &value) in values.iter().enumerate() {
+                put((first + metric) * n_ks + number, value);
             }
-            if let Some(catalogue) = &self.catalogue {
-                let values = popularity(catalogue, top, hits, k);
-                for (metric, value) in values.into_iter().enumerate() {
-                    out[column(ACCURACY.len() + metric)] = value;
-                }
+        };
+        if let [only] = targets {
+            hits.extend(slots.find(*only));
+            for (number, values) in self.one_target.iter().enumerate() {
+                let found = hits.first().and_then(|&place| values.get(place));
+                put_all(0, number, found.unwrap_or(&[0.0; ACCURACY.len()]));
             }
+        } else {
+            wanted.clear();
+            wanted.extend_from_slice(targets);
+            wanted.sort_unstable();
+            wanted.dedup();
+            hits.extend(wanted.iter().filter_map(|&item| slots.find(item)));
+            hits.sort_unstable();
+            for (number, &k) in self.ks.iter().enumerate() {
+                let hits = &hits[..hits.partition_point(|&place| place < k)];
+                put_all(0, number, &self.accuracy(hits, wanted.len(), k));
+            }
+        }
+        let Some(catalogue) = &self.catalogue else {
+            return;
+        };
+        // The sums of a cut-off go on from those of the smaller ones.
+        let (mut sums, mut start) = ([0.0; 2], 0);
+        for &number in &self.rising {
+            let k = self.ks[number];
+            let end = k.min(list.len());
+            catalogue.add(&list[start..end], &mut sums);
+            start = end;
+            let mut hits = hits.iter().take_while(|&&place| place < k);
+            let surprising = hits.any(|&place| catalogue.is_surprising(list[place], k));
+            let [information, counts] = sums.map(|sum| sum / end as f64);
+            let serendipity = f64::from(u8::from(surprising));
+            let values = [serendipity, information, counts / catalogue.mean];
+            put_all(ACCURACY.len(), number, &values);
         }
     }
 
@@ -139,50 +147,19 @@ impl<'a> ListScorer<'a> {
     }
 }
 
-/// Fill `hits` with the places of `list` that hold one of the sorted `wanted`.
-fn find(list: &[i32], wanted: &[i32], hits: &mut Vec<usize>) {
-    hits.clear();
-    let places = list.iter().enumerate();
-    if let [only] = wanted {
-        hits.extend(
-            places
-                .filter(|&(_, item)| item == only)
-                .map(|(place, _)| place),
-        );
-    } else {
-        let found = places.filter(|(_, item)| wanted.binary_search(item).is_ok());
-        hits.extend(found.map(|(place, _)| place));
-    }
-}
-
-fn popularity(
-    catalogue: &Catalogue<'_>,
-    top: &[i32],
-    hits: &[usize],
-    k: usize,
-) -> [f64; POPULARITY.len()] {
-    let surprising = |&place: &usize| catalogue.rank[top[place] as usize] as usize >= k;
-    let serendipity = f64::from(u8::from(hits.iter().any(surprising)));
-    if top.is_empty() {
-        return [serendipity, f64::NAN, f64::NAN];
-    }
-    let (mut information, mut counts) = (0.0, 0.0);
-    for &item in top {
-        information += catalogue.information[item as usize];
-        counts += catalogue.counts[item as usize] as f64;
-    }
-    let n = top.len() as f64;
-    [serendipity, information / n, counts / n / catalogue.mean]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lists::present;
 
     fn score(list: &[i32], targets: &[i32], ks: &[usize], counts: Option<&[i64]>) -> Vec<f64> {
         let scorer = ListScorer::new(ks, list.len(), targets.len(), counts);
-        let mut out = vec![0.0; scorer.n_values()];
-        scorer.score(list, targets, &mut Scratch::default(), &mut out);
+        let n_metrics = ACCURACY.len() + counts.map_or(0, |_| POPULARITY.len());
+        let mut out = vec![0.0; n_metrics * ks.len()];
+        let put = |column, value| out[column] = value;
+        let (list, mut slots) = (present(list), Slots::new(list.len()));
+        assert!(slots.distinct(list));
+        scorer.score(list, targets, &slots, &mut Scratch::default(), put);
         out
     }
 

@@ -13,6 +13,7 @@ use crate::error::CoreError;
 use crate::lists::Lists;
 use crate::mapped::Part;
 use crate::matrix::Matrix;
+use crate::parallel::check_room;
 
 /// Items and scores, both (n, k).
 pub type ListArrays<'py> = (Bound<'py, PyArray2<i32>>, Bound<'py, PyArray2<f32>>);
@@ -41,6 +42,20 @@ pub fn matrix<'a>(
     let [n_rows, n_cols] = [array.shape()[0], array.shape()[1]];
     let data = slice(py, array, what)?;
     checked(py, Matrix::new(data, n_rows, n_cols, what))
+}
+
+/// Zeros of `NumPy`'s making, (`n_rows`, `n_cols`).
+///
+/// A large table is best made here and filled by the kernel: `NumPy` asks for huge pages, and nobody
+/// touches the memory before the threads that fill it.
+pub fn zeros<'py, T: Element>(
+    py: Python<'py>,
+    n_rows: usize,
+    n_cols: usize,
+    what: &str,
+) -> PyResult<Bound<'py, PyArray2<T>>> {
+    checked(py, check_room::<T>(n_rows, n_cols, what))?;
+    Ok(PyArray2::zeros(py, [n_rows, n_cols], false))
 }
 
 /// Vector to array (n, k) without a copy.

@@ -1,11 +1,12 @@
 //! The kernels that keep nothing between calls.
 
-use numpy::{PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::arrays::{ListArrays, flat, list_arrays, matrix, slice, table};
+use super::arrays::{ListArrays, list_arrays, matrix, slice, zeros};
 use super::run::{checked, run};
+use crate::cpu::Cpu;
 use crate::error::CoreError;
 use crate::fusion::{self, Fusion, Member};
 use crate::metrics::{self, Against, ListTable};
@@ -17,6 +18,18 @@ use crate::sessions::Sessions;
 #[pyfunction]
 pub fn available_threads() -> usize {
     parallel::available_threads()
+}
+
+/// Instruction sets that the kernels can use on this machine, the most capable last.
+#[pyfunction]
+pub fn cpu_paths() -> Vec<&'static str> {
+    Cpu::available().iter().map(|path| path.name()).collect()
+}
+
+/// The instruction set in force.
+#[pyfunction]
+pub fn cpu_path(py: Python<'_>) -> PyResult<&'static str> {
+    checked(py, Cpu::chosen()).map(Cpu::name)
 }
 
 /// Weighted mean of each session's item vectors.
@@ -36,10 +49,14 @@ pub fn pool_sessions<'py>(
         py,
         Sessions::new(items, offsets, vectors.n_rows(), "sessions"),
     )?;
-    let pooled = run(py, n_threads, |stop| {
-        pooling::pool_sessions(vectors, sessions, pooling, stop)
+    let pooled = zeros(py, sessions.len(), vectors.n_cols(), "session vectors")?;
+    let mut values = pooled.readwrite();
+    let out = values.as_slice_mut()?;
+    run(py, n_threads, |stop| {
+        pooling::pool_into(vectors, sessions, pooling, out, stop)
     })?;
-    table(py, pooled, sessions.len(), vectors.n_cols())
+    drop(values);
+    Ok(pooled)
 }
 
 /// Metrics of ranked lists: (means, per session).
@@ -70,19 +87,23 @@ pub fn evaluate_lists<'py>(
         slice(py, &target_items, "target items")?,
         slice(py, &target_offsets, "target offsets")?,
     );
-    let n_numbered = against.catalogue().unwrap_or(i32::MAX as usize);
-    let targets = Sessions::new(target_items, target_offsets, n_numbered, "targets");
+    let targets = Sessions::new(target_items, target_offsets, against.catalogue(), "targets");
     let targets = checked(py, targets)?;
-    let table = ListTable { items, n_lists, k };
-    let result = run(py, n_threads, |stop| {
-        metrics::evaluate_lists(table, targets, against, stop)
+    let names = against.names();
+    let table = zeros(py, names.len(), n_lists, "metrics")?;
+    let mut values = table.readwrite();
+    let out = values.as_slice_mut()?;
+    let lists = ListTable { items, n_lists, k };
+    let found = run(py, n_threads, |stop| {
+        metrics::evaluate_lists(lists, targets, against, out, stop)
     })?;
+    drop(values);
     let (means, per_session) = (PyDict::new(py), PyDict::new(py));
-    for (name, value) in result.means {
+    for (name, value) in found {
         means.set_item(name, value)?;
     }
-    for (name, values) in result.per_session {
-        per_session.set_item(name, flat(py, values))?;
+    for (row, name) in names.into_iter().enumerate() {
+        per_session.set_item(name, table.get_item(row)?)?;
     }
     Ok((means, per_session))
 }

@@ -18,7 +18,9 @@ mod _core {
     #[pymodule_export]
     use super::cooccurrence_index::CooccurrenceIndex;
     #[pymodule_export]
-    use super::functions::{available_threads, evaluate_lists, fuse_lists, pool_sessions};
+    use super::functions::{
+        available_threads, cpu_path, cpu_paths, evaluate_lists, fuse_lists, pool_sessions,
+    };
     #[pymodule_export]
     use super::indexes::ItemIndex;
     #[pymodule_export]

@@ -1,11 +1,11 @@
-//! Session vectors: weighted means of item vectors.
+//! Pooling: how much each item of a session counts, and the session vectors that follow.
 
-use rayon::prelude::*;
+mod means;
 
 use crate::error::{CoreError, Result};
-use crate::matrix::Matrix;
-use crate::parallel::{Stop, filled};
-use crate::sessions::Sessions;
+
+pub(crate) use means::pool_one;
+pub use means::{pool_into, pool_sessions};
 
 /// How much an item counts by its position from the end (1 = newest).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,66 +81,12 @@ impl Pooling {
     }
 }
 
-/// Weighted mean of each session's item vectors, (`n_sessions`, `dim`); an empty session gives zeros.
-///
-/// Sums run in float64 from the oldest item to the newest, are divided by the sum of the weights and
-/// rounded once to float32.
-///
-/// # Errors
-/// `Config` if the result does not fit into memory, `Stopped` on request.
-pub fn pool_sessions(
-    vectors: Matrix<'_>,
-    sessions: Sessions<'_>,
-    pooling: Pooling,
-    stop: &Stop,
-) -> Result<Vec<f32>> {
-    let dim = vectors.n_cols();
-    let mut pooled = filled(sessions.len(), dim, 0.0_f32, "session vectors")?;
-    pooled
-        .par_chunks_exact_mut(dim)
-        .enumerate()
-        .with_min_len(16)
-        .try_for_each_init(
-            || vec![0.0_f64; dim],
-            |sums, (row, out)| {
-                stop.check()?;
-                pool_one(vectors, sessions.row(row), pooling, sums, out);
-                Ok(())
-            },
-        )?;
-    Ok(pooled)
-}
-
-/// Pool one session into `out`; `sums` is scratch as wide as a vector.
-pub(crate) fn pool_one(
-    vectors: Matrix<'_>,
-    session: &[i32],
-    pooling: Pooling,
-    sums: &mut [f64],
-    out: &mut [f32],
-) {
-    let Some(&last) = session.last() else { return };
-    if pooling == Pooling::Last {
-        out.copy_from_slice(vectors.row(last as usize));
-        return;
-    }
-    sums.fill(0.0);
-    let mut total = 0.0;
-    for (place, &item) in session.iter().enumerate() {
-        let weight = pooling.weight(session.len() - place, session.len());
-        total += weight;
-        for (sum, &value) in sums.iter_mut().zip(vectors.row(item as usize)) {
-            *sum += weight * f64::from(value);
-        }
-    }
-    for (out, &sum) in out.iter_mut().zip(&*sums) {
-        *out = (sum / total) as f32;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::Matrix;
+    use crate::parallel::Stop;
+    use crate::sessions::Sessions;
 
     #[test]
     fn harmonic_by_hand() {
