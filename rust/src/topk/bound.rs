@@ -47,6 +47,8 @@ pub const UP: f64 = 1.0 + 1e-9;
 const SUM: f64 = 16.0 * 8.0 * UNIT;
 /// More than all underflow together, for lengths of about 1.
 const TINY: f64 = 1e-30;
+/// Centred queries from this length on, in the scale of the items, are not scanned.
+pub const FAR: f64 = 1e15;
 
 /// Rounded upwards.
 pub fn above(value: f64) -> f32 {
@@ -111,7 +113,7 @@ impl Needs {
         let sums = self.dim as f64 * f64::EPSILON;
         let needed = if self.similarity == Similarity::Euclidean {
             // Scores that are nearly subnormal, and queries so far away that float32 sums could overflow.
-            if floor < 1e-30 || length > 1e15 {
+            if floor < 1e-30 || length >= FAR || length.is_nan() {
                 return f64::NEG_INFINITY;
             }
             let radius = 1.0 / (f64::from(floor) * (1.0 - 4.0 * UNIT)) - 1.0;
@@ -125,5 +127,91 @@ impl Needs {
             floor / unit - asked.on_centre - length * (2.0 * sums + UNIT * self.longest) * UP
         };
         needed - SUM * length.max(1.0) - TINY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::lists::Scored;
+    use crate::matrix::Matrix;
+    use crate::topk::ItemIndex;
+    use crate::topk::kernels::{Hit, Kernels, LANES, Look};
+    use crate::topk::query::Group;
+
+    /// Rows of one size: random, about a few points, or along few directions far from zero.
+    fn rows(n: usize, dim: usize) -> impl Strategy<Value = Vec<f32>> {
+        let scale = prop::sample::select(vec![1e-40, 1e-30, 1e-10, 1.0, 1e5, 1e18, 1e36]);
+        let values = prop::collection::vec(-1.0_f32..1.0, n * dim);
+        (values, scale, 0..4_u8).prop_map(move |(mut values, scale, kind)| {
+            let first = values[..dim].to_vec();
+            for (number, row) in values.chunks_exact_mut(dim).enumerate() {
+                for (value, &first) in row.iter_mut().zip(&first) {
+                    *value = match kind {
+                        0 => *value,
+                        1 => first + 1e-6 * *value,
+                        2 => 50.0 + first * (number % 7) as f32,
+                        _ => *value * 0.5_f32.powi(number as i32 % 40),
+                    } * scale;
+                }
+            }
+            values
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+
+        /// An item whose own canonical score is what is needed must be found by the panels' bound and by
+        /// the rows', and its panel by the sweep, whatever is at the edge of float32 or of 8 bits.
+        #[test]
+        fn no_bound_lies_below_its_item(
+            (items, queries, dim) in prop_oneof![1..24_usize, 86..90_usize].prop_flat_map(|dim| {
+                let n = if dim > 80 { 160 } else { 40 };
+                (rows(n, dim), rows(3, dim), Just(dim))
+            }),
+            similarity in prop::sample::select(vec![Similarity::Dot, Similarity::Euclidean]),
+        ) {
+            let n_items = items.len() / dim;
+            let index = ItemIndex::new(Matrix::new(&items, n_items, dim, "items").unwrap(), similarity);
+            let index = index.unwrap();
+            let kernels = Kernels::chosen().unwrap();
+            let mut group = Group::default();
+            group.prepare(&queries, &index.space, similarity, index.needs.longest, kernels);
+            for (number, query) in queries.chunks_exact(dim).enumerate() {
+                let known = &group.known[number];
+                for (place, &item) in index.store.order.iter().enumerate() {
+                    let row = &items[item as usize * dim..(item as usize + 1) * dim];
+                    let floor = Scored::new(item, similarity.score(query, row)).score;
+                    let needed = (index.needs.of(known.asked, floor) - known.extra) as f32;
+                    let needed = needed.next_down();
+                    if needed == f32::NEG_INFINITY {
+                        continue; // nothing is ruled out
+                    }
+                    let (panel, lane) = (place / LANES, place % LANES);
+                    let stats = index.store.stats(panel..panel + 1);
+                    let look = Look {
+                        query: group.row(number),
+                        start: group.starts[number],
+                        side: stats.side(0, known.step, known.factors),
+                        needed,
+                        lanes: 1 << lane,
+                        number: number as u32,
+                        first: (panel * LANES) as u32,
+                    };
+                    let mut hits = Vec::new();
+                    kernels.look(index.store.panel(panel), &[look], &mut hits);
+                    prop_assert_eq!(hits.len(), 1, "{} of {}", floor, needed);
+                    if index.store.has_codes() {
+                        let rows = index.store.code_rows(dim, similarity == Similarity::Euclidean);
+                        let queries: Vec<_> = group.codes().collect();
+                        kernels.closer(rows, &queries, &mut hits);
+                        prop_assert!(Hit::reaches(&hits[0], needed));
+                    }
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Queries as the scan reads them.
 
-use super::bound::{Asked, Projection, above};
+use super::bound::{Asked, FAR, Projection, above};
 use super::canonical::Similarity;
 use super::kernels::{CodeQuery, Kernels, Queries};
 use super::quantise::{largest, step_for};
@@ -70,6 +70,10 @@ impl Group {
                 asked.on_centre = dot(out, &space.centre);
             }
             asked.length = length(out);
+            if asked.length >= FAR || asked.length.is_nan() {
+                // Nothing will be ruled out; the scan sees zeros instead of what float32 cannot hold.
+                out.fill(0.0);
+            }
             self.known.push(Known {
                 asked,
                 ..Known::default()

@@ -45,10 +45,20 @@ impl Seed {
             return f32::NEG_INFINITY;
         }
         let slots = self.slots.as_flattened();
-        let mut high = slots.iter().fold(f32::MIN, |high, &slot| high.max(slot));
-        // Slots without a panel, and panels without a listable lane, lie far below.
-        let seen = slots.iter().filter(|&&slot| slot > -1e30);
-        let mut low = seen.fold(high, |low, &slot| low.min(slot));
+        let (mut highs, mut lows) = ([f32::MIN; LANES], [f32::MAX; LANES]);
+        for slots in &self.slots {
+            for ((high, low), &slot) in highs.iter_mut().zip(&mut lows).zip(slots) {
+                *high = if slot > *high { slot } else { *high };
+                // Slots without a panel, and panels without a listable lane, lie far below.
+                *low = if slot > -1e30 && slot < *low {
+                    slot
+                } else {
+                    *low
+                };
+            }
+        }
+        let mut high = highs.iter().copied().fold(f32::MIN, f32::max);
+        let mut low = lows.iter().copied().fold(high, f32::min);
         if kernels.count(slots, low) < n {
             return f32::NEG_INFINITY;
         }
