@@ -233,8 +233,8 @@ class SessionIndex:
         -----
         The prompt is reduced to its distinct items that occur in train, each at its first
         occurrence, then cut to ``last_n``. Only neighbours with a similarity above 0 vote.
-        Similarities and scores are float64 sums in a fixed order (prompt items oldest first;
-        neighbours by the oldest prompt item they share, then by session index), rounded once to
+        Similarities and scores are float64 sums in a fixed order (prompt items newest first;
+        neighbours by the newest prompt item they share, then by session index), rounded once to
         float32. Cost of a prompt: the posting lists of its items, ``sample_size`` similarities and
         the items of ``k`` sessions.
         """

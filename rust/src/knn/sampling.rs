@@ -63,7 +63,7 @@ pub(super) fn sample(
             keep_first(neighbours, size, key, |left, right| right.cmp(left));
         }
         Sampling::Idf => {
-            for &item in &prompt.items {
+            for &item in prompt.items.iter().rev() {
                 marks.add_all(index.posting.row(item as usize), index.idf[item as usize]);
             }
             let key = |session: u32| marks.get(session);

@@ -70,10 +70,11 @@ impl SessionIndex {
         best.finish();
     }
 
-    /// Sessions that share an item, cut to the sample; sums run over the prompt's items, oldest first.
+    /// Sessions that share an item, cut to the sample; sums run over the prompt's items, newest first:
+    /// the likeliest neighbours and items come first, and the list's floor rises early.
     fn sample_neighbours(&self, query: &Query<'_>, scratch: &mut Scratch) {
         let prompt = &scratch.prompt;
-        for (&item, &weight) in prompt.items.iter().zip(&prompt.weights) {
+        for (&item, &weight) in prompt.items.iter().zip(&prompt.weights).rev() {
             scratch
                 .shared
                 .add_all(self.posting.row(item as usize), weight);

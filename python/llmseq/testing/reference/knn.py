@@ -154,7 +154,8 @@ class SessionIndex:
             known = [item for item in session if self._idf[item] > 0]
             prompt = list(dict.fromkeys(known))
             prompt = prompt if last_n is None else prompt[-last_n:]
-            possible = dict.fromkeys(row for item in prompt for row in self._posting[item])
+            newest_first = prompt[::-1]
+            possible = dict.fromkeys(row for item in newest_first for row in self._posting[item])
             sampled = self._sample(prompt, list(possible), sample_size, sampling, seed)
             if self._vectors is None:
                 similarities = self._of_items(prompt, sampled, similarity, prompt_decay)
@@ -216,7 +217,7 @@ class SessionIndex:
         weights = [decay_weight(decay, len(prompt) - place) for place in range(len(prompt))]
         norm = math.sqrt(in_order(weight * weight for weight in weights))
         shared = dict.fromkeys(sampled, 0.0)
-        for item, weight in zip(prompt, weights, strict=True):
+        for item, weight in zip(prompt[::-1], weights[::-1], strict=True):
             for neighbour in self._posting[item]:
                 if neighbour in shared:
                     shared[neighbour] += weight
@@ -264,7 +265,7 @@ class SessionIndex:
             chosen = first(possible, size, key=lambda neighbour: -order[neighbour])
         elif sampling == "idf":
             sums = dict.fromkeys(possible, 0.0)
-            for item in prompt:
+            for item in prompt[::-1]:
                 for neighbour in self._posting[item]:
                     sums[neighbour] += self._idf[item]
             chosen = first(possible, size, key=lambda neighbour: -sums[neighbour])
