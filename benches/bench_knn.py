@@ -2,6 +2,7 @@
 unless a name says otherwise (scipy has one).
 
     pytest benches/bench_knn.py     # Beauty from LLMSEQ_SHARED_DATA or ../shared/data
+    python benches/bench_knn.py     # one prompt at a time: median, 90th and 99th percentile
 
 Targets are never read: prompts are those of the test part, lists are compared with scipy's alone.
 """
@@ -21,10 +22,19 @@ from llmseq.data.importer import import_dataset
 from llmseq.data.split import split_dataset
 
 if TYPE_CHECKING:
+    from llmseq.data.split import Split
     from llmseq.types import FloatMatrix, ItemArray, Ragged
 
 SHARED = Path(os.environ.get("LLMSEQ_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PUBLISHED = {"k": 320, "sample_size": 1530, "sampling": "random", "prompt_decay": "harmonic"}
+DEFAULTS = {
+    "k": 200,
+    "sample_size": 1500,
+    "sampling": "idf",
+    "prompt_decay": "quadratic",
+    "backward": 0.25,
+    "idf_weighting": True,
+}
 K = 320
 N_LISTED = 20
 
@@ -78,11 +88,8 @@ class ScipyVsknn:
         return np.take_along_axis(best, order, axis=1).astype(np.int32)
 
 
-@pytest.fixture(scope="module")
-def beauty():
+def read_beauty() -> Split:
     folder = SHARED / "beauty"
-    if not folder.is_dir():
-        pytest.skip(f"no Beauty files at {folder}")
     dataset = import_dataset(
         folder / "interactions.csv.gz",
         folder / "items.csv.gz",
@@ -90,6 +97,13 @@ def beauty():
         item_times=folder / "item_order.csv.gz",
     )
     return split_dataset(dataset)
+
+
+@pytest.fixture(scope="module")
+def beauty():
+    if not (SHARED / "beauty").is_dir():
+        pytest.skip(f"no Beauty files at {SHARED / 'beauty'}")
+    return read_beauty()
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +155,11 @@ def test_vsknn_published(benchmark, index, prompts):
     benchmark(vsknn, index, prompts, **PUBLISHED)
 
 
+@pytest.mark.benchmark(group="V-SKNN, 4,469 prompts, default settings")
+def test_vsknn_defaults(benchmark, index, prompts):
+    benchmark(vsknn, index, prompts, **DEFAULTS)
+
+
 @pytest.mark.benchmark(group="build")
 def test_build_session_index(benchmark, train, n_items):
     benchmark(SessionIndex, train.items, train.offsets, n_items, n_threads=1)
@@ -171,3 +190,23 @@ def test_sknnemb(benchmark, train, prompts, n_items):
 def test_one_prompt(benchmark, index, prompts):
     one = prompts.take(np.array([0]))
     benchmark(vsknn, index, one, **PUBLISHED)
+
+
+def main() -> None:
+    """Ask every prompt by itself, as a server does, and print what that took."""
+    from knn_scale import percentiles
+
+    beauty = read_beauty()
+    train, prompts = beauty.train.sessions.events, beauty.test.prompts.events
+    index = SessionIndex(train.items, train.offsets, beauty.train.n_items)
+    each = [prompts.take(np.array([row])) for row in range(len(prompts))]
+    for name, settings in (("published", PUBLISHED), ("defaults", DEFAULTS)):
+        vsknn(index, prompts, **settings)  # warms up
+        found = percentiles(
+            lambda row, of=settings: vsknn(index, each[row], **of), range(len(each))
+        )
+        print(name, {share: round(taken, 4) for share, taken in found.items()})
+
+
+if __name__ == "__main__":
+    main()

@@ -116,6 +116,7 @@ class SessionIndex:
         similarity: str,
         prompt_decay: str | None,
         prompt_pooling: str,
+        backward: float,
         sequential_weighting: bool,
         only_followers: bool,
         half_life: float | None,

@@ -220,3 +220,29 @@ def test_a_file_cut_short_is_named(tmp_path):
         (tmp_path / "index").write_bytes(content[:size])
         with pytest.raises(ArtifactError, match=r"index: damaged or cut short"):
             llmseq.core.CooccurrenceIndex.open(tmp_path / "index")
+
+
+def test_lists_do_not_depend_on_threads():
+    # More items than one worker counts at a time, and prompts for every thread.
+    rng = np.random.default_rng(5)
+    train = Ragged.from_lists([rng.integers(0, 900, rng.integers(1, 9)) for _ in range(2000)])
+    prompts = Ragged.from_lists([rng.integers(0, 900, rng.integers(0, 9)) for _ in range(400)])
+    near = np.array([rng.choice(900, 5, replace=False) for _ in range(900)])
+    similarities = rng.random(near.shape)
+    found = []
+    for n_threads in (1, 2, 3):
+        index = llmseq.core.CooccurrenceIndex(
+            train.items,
+            train.offsets,
+            900,
+            forward=[1.0, 0.6, 0.3],
+            backward=[0.2],
+            row_power=0.6,
+            near=(near, similarities),
+            smoothing=(0.1, 0.2, 0.3),
+            n_threads=n_threads,
+        )
+        found.append(index.search(prompts.items, prompts.offsets, 10, n_threads=n_threads))
+    for items, scores in found[1:]:
+        np.testing.assert_array_equal(items, found[0][0])
+        np.testing.assert_array_equal(scores, found[0][1])

@@ -178,6 +178,8 @@ def test_properties(kernels):
         ({"candidates": np.ones(6, dtype=bool)}, ShapeError, "candidates must hold one value"),
         ({"index": {"order": [1, 2]}}, ShapeError, "order must hold one value"),
         ({"half_life": 2.0}, ConfigError, "order"),
+        ({"backward": -0.5}, ConfigError, "backward must be finite and not below 0"),
+        ({"backward": math.nan}, ConfigError, "backward must be finite"),
         ({"half_life": 0.0, "index": {"order": [1, 2, 3, 4]}}, ConfigError, "half_life must be"),
         ({"only_followers": True}, ConfigError, "followers"),
         ({"prompt_pooling": "cubic"}, ConfigError, "unknown pooling"),
@@ -211,6 +213,28 @@ def test_sequential_weighting_by_hand(kernels):
         kernels, [0, 1, 2], train=train, similarity="dot", sequential_weighting=True, k_items=4
     )
     assert found == ([6, 5, 4, 3], pytest.approx([2 * 3 / 3, 3 / 3, 2 / 3, 1 / 3]))
+
+
+def test_what_stands_before_the_newest_shared_item_counts_less(kernels):
+    # The prompt's newest item in the first session is 1, in the second 0 (its first place counts).
+    train = Ragged.from_lists([[0, 2, 1, 3], [4, 0, 5, 0, 6]])
+    arguments = {"train": train, "similarity": "dot", "k_items": 5, "exclude_seen": False}
+    found = search(kernels, [0, 1], backward=0.25, **(arguments | {"k_items": 7}))
+    assert found == ([1, 3, 0, 5, 6, 2, 4], [2, 2, 0.25 * 2 + 1, 1, 1, 0.25 * 2, 0.25])
+    # At 0 nothing is listed that only ever came before.
+    items, _ = search(kernels, [0, 1], backward=0.0, **arguments)
+    assert items == [1, 3, 0, 5, 6]
+    # With the place of S-SKNN: 1 is the second of two items, 0 the first.
+    found = search(kernels, [0, 1], backward=0.5, sequential_weighting=True, **arguments)
+    assert found == ([1, 3, 0, 2, 5], [2, 2, 1.5, 1, 0.5])
+
+
+def test_last_n_moves_the_newest_shared_item(kernels):
+    train = Ragged.from_lists([[0, 2, 1, 3]])
+    arguments = {"train": train, "similarity": "dot", "backward": 0.25, "k_items": 2}
+    assert search(kernels, [1, 0], **arguments) == ([2, 3], [2, 2])
+    assert search(kernels, [0, 1], **arguments) == ([3, 2], [2, 0.5])
+    assert search(kernels, [0, 1], last_n=1, **arguments) == ([3, 2], [1, 0.25])
 
 
 def test_only_what_follows_the_newest_item(kernels):
@@ -294,6 +318,23 @@ def test_both_sides_pool_their_own_way(kernels):
     assert found[1][:2] == pytest.approx([(2 * 3 + 1.5 * 4) / 1.5, 2 * 4 / 1.5])
 
 
+def test_train_sessions_decay_too(kernels):
+    # 1/i from the end: (0, 3) and half of (2, 0) over 1.5; (3, 4) and half of (2, 0) over 1.5.
+    rows = [[0, 2], [0, 3]]
+    found = by_vectors(kernels, [0], rows, pooling="harmonic", similarity="dot")
+    assert found[0] == [3, 2, -1, -1]
+    assert found[1][:2] == pytest.approx([2 * (3 + 1) / 1.5, 2 * 1 / 1.5])
+
+
+@pytest.mark.parametrize("index", [{}, {"vectors": np.ones((7, 2))}, {"followers": True}])
+@pytest.mark.parametrize("sampling", ["random", "idf", "idf_greedy"])
+def test_a_prompt_of_unknown_items_alone_has_an_empty_list(kernels, index, sampling):
+    found = search(
+        kernels, [6, 6], index=index, sampling=sampling, only_followers="followers" in index
+    )
+    assert found == ([-1] * 4, [-math.inf] * 4)
+
+
 def test_an_opposite_session_does_not_vote(kernels):
     items, _ = by_vectors(kernels, [0], [[0, 4, 4, 4, 2], [0, 3]], pooling="last")
     assert items == [3, -1, -1, -1]
@@ -351,7 +392,7 @@ def rewritten(index, path, changes, metadata=None):
 def test_another_version_or_format_is_named(full_index, tmp_path):
     later = dict(full_index.metadata()) | {"version": "99"}
     path = rewritten(full_index, tmp_path / "index", {}, later)
-    with pytest.raises(ArtifactError, match=r"of version 99; this version of llmseq reads 1"):
+    with pytest.raises(ArtifactError, match=r"of version 99; this version of llmseq reads 2"):
         llmseq.core.SessionIndex.open(path)
     path = rewritten(full_index, tmp_path / "index", {}, {"format": "weights"})
     with pytest.raises(ArtifactError, match=r'holds no llmseq session index .*"weights"'):
@@ -379,6 +420,15 @@ def test_arrays_that_do_not_fit_are_damage(full_index, tmp_path, changes):
         llmseq.core.SessionIndex.open(path)
 
 
+def test_a_session_without_what_its_posting_names_is_no_panic(tmp_path):
+    # Every array is sound by itself: only comparing all of both would show it.
+    emptied = {"held.values": np.zeros(0, np.uint32), "held.offsets": np.zeros(5, np.uint64)}
+    plain = llmseq.core.SessionIndex(TRAIN.items, TRAIN.offsets, 7)
+    index = llmseq.core.SessionIndex.open(rewritten(plain, tmp_path / "index", emptied))
+    found = index.search([0, 1], [0, 2], 3, k=4, sample_size=4, similarity="dot", backward=0.5)
+    assert found[0].tolist() == [[-1] * 3]
+
+
 def test_a_missing_array_is_damage(full_index, tmp_path):
     arrays = dict(full_index.arrays())
     del arrays["posting.values"]
@@ -401,6 +451,7 @@ def test_a_missing_array_is_damage(full_index, tmp_path):
     sequential=st.booleans(),
     followers=st.booleans(),
     half_life=st.none() | st.floats(0.5, 20.0),
+    backward=st.sampled_from([0.0, 0.25, 1.0, 2.0]),
     newest=st.none() | st.integers(1, 6),
     poolings=st.none() | st.tuples(*[st.sampled_from(llmseq.core.POOLINGS)] * 2),
 )
@@ -417,6 +468,7 @@ def test_compiled_equals_twin(
     sequential,
     followers,
     half_life,
+    backward,
     newest,
     poolings,
 ):
@@ -434,6 +486,7 @@ def test_compiled_equals_twin(
         "similarity": similarity,
         "prompt_decay": None if poolings else decay,
         "prompt_pooling": poolings[0] if poolings else "mean",
+        "backward": backward,
         "sequential_weighting": sequential,
         "only_followers": followers,
         "half_life": half_life,
@@ -459,3 +512,30 @@ def test_compiled_equals_twin(
     for other in found[1:]:
         np.testing.assert_array_equal(found[0][0], other[0])
         np.testing.assert_array_equal(found[0][1], other[1])
+
+
+@pytest.mark.parametrize("with_vectors", [False, True])
+@pytest.mark.parametrize("sampling", ["random", "recent", "idf", "idf_greedy"])
+def test_lists_do_not_depend_on_threads(sampling, with_vectors):
+    # Enough prompts that every thread gets some, and samples that leave most neighbours out.
+    rng = np.random.default_rng(5)
+    train = Ragged.from_lists([rng.integers(0, 60, rng.integers(1, 9)) for _ in range(600)])
+    prompts = Ragged.from_lists([rng.integers(0, 60, rng.integers(0, 9)) for _ in range(400)])
+    vectors = rng.normal(size=(60, 8)) if with_vectors else None
+    found = []
+    for n_threads in (1, 2, 3):
+        index = llmseq.core.SessionIndex(
+            train.items,
+            train.offsets,
+            60,
+            order=np.arange(600),
+            vectors=vectors,
+            n_threads=n_threads,
+        )
+        arguments = {"k": 9, "sample_size": 20, "sampling": sampling, "seed": 3, "backward": 0.5}
+        found.append(
+            index.search(prompts.items, prompts.offsets, 10, n_threads=n_threads, **arguments)
+        )
+    for items, scores in found[1:]:
+        np.testing.assert_array_equal(items, found[0][0])
+        np.testing.assert_array_equal(scores, found[0][1])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmseq.core import CooccurrenceIndex
+from llmseq.core import CooccurrenceIndex, ItemIndex
 from llmseq.data.sessions import Sessions
 from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.embeddings.reduce import ReductionConfig
@@ -142,5 +142,43 @@ def test_every_setting_reaches_the_index(rows, prompts, window, powers, backward
         backward=[backward * weight for weight in forward],
         row_power=powers[1],
     ).search(prompts.items, prompts.offsets, 4, pooling=pooling)
+    np.testing.assert_array_equal(lists.items, items)
+    np.testing.assert_allclose(lists.scores, scores, rtol=1e-6)
+
+
+@settings(deadline=None)
+@given(
+    rows=ragged(4, max_rows=12),
+    prompts=ragged(4),
+    name=st.sampled_from(["markov", "cooccurrence", "llm2cooccurrence"]),
+    strengths=st.tuples(*[st.sampled_from([0.0, 0.5])] * 3),
+    n_neighbours=st.integers(1, 3),
+)
+def test_every_name_lists_what_its_twin_lists(rows, prompts, name, strengths, n_neighbours):
+    smooths = name == "llm2cooccurrence"
+    chosen = {
+        "reduction": {},
+        "n_neighbours": n_neighbours,
+        "prompt_smoothing": strengths[0],
+        "item_smoothing": strengths[1],
+        "text_weight": strengths[2],
+    }
+    config = MODELS[name].make_config(chosen if smooths else {}, what=name)
+    model = fitted(config, [row.tolist() for row in rows], vectors=VECTORS if smooths else None)
+    lists = model.recommend(Sessions.from_lists([row.tolist() for row in prompts]), 3)
+    forward = [float(d) ** -config.distance_power for d in range(1, config.window + 1)]
+    near = ItemIndex(VECTORS, "cosine").search(
+        VECTORS, n_neighbours, exclude=(np.arange(4), np.arange(5))
+    )
+    items, scores = reference.CooccurrenceIndex(
+        rows.items,
+        rows.offsets,
+        4,
+        forward=forward,
+        backward=[config.backward * weight for weight in forward],
+        row_power=config.row_power,
+        near=near if smooths else None,
+        smoothing=strengths if smooths else (0.0, 0.0, 0.0),
+    ).search(prompts.items, prompts.offsets, 3, pooling=config.prompt_pooling)
     np.testing.assert_array_equal(lists.items, items)
     np.testing.assert_allclose(lists.scores, scores, rtol=1e-6)

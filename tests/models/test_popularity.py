@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmseq.data.sessions import Sessions
 from llmseq.errors import ConfigError
 from llmseq.models.popularity import PopularityConfig, PopularityRecommender
-from llmseq.testing.worlds import log_of
+from llmseq.testing.strategies import ragged
+from llmseq.testing.worlds import DAY, log_of
 
 
 def fitted(rows, n_items, **settings):
@@ -65,3 +69,37 @@ def test_the_prompt_s_own_items_come_first_where_they_may_be_listed():
     assert masked.items[0].tolist() == [0, 1, 2, -1]
     plain = fitted(rows, 5).recommend(prompts, 4)
     np.testing.assert_array_equal(model.recommend(prompts, 4).items, plain.items)
+
+
+@settings(deadline=None)
+@given(
+    rows=ragged(6),
+    prompts=ragged(6),
+    window=st.sampled_from([None, 0.5, 1.0, 3.0, 1e6]),
+    in_session=st.booleans(),
+    exclude_seen=st.booleans(),
+    k=st.integers(1, 7),
+)
+def test_every_kind_counts_as_a_naive_loop_does(rows, prompts, window, in_session, exclude_seen, k):
+    events = [row.tolist() for row in rows]
+    train = log_of(events, 6)
+    model = PopularityRecommender(
+        PopularityConfig(window_days=None if in_session else window, in_session=in_session)
+    ).fit(train, rng=np.random.default_rng(0))
+    lists = model.recommend(
+        Sessions.from_lists([row.tolist() for row in prompts]), k, exclude_seen=exclude_seen
+    )
+    counts = Counter(item for row in events for item in row)
+    times = train.sessions.times
+    newest = max(times, default=0)
+    recent = Counter(
+        item
+        for item, time in zip(train.sessions.items.tolist(), times, strict=True)
+        if window is not None and newest - time <= window * DAY
+    )
+    for row, prompt in enumerate(prompts):
+        own = Counter(prompt.tolist()) if in_session else Counter()
+        first = recent if window is not None and not in_session else own
+        allowed = [item for item in counts if not (exclude_seen and item in prompt)]
+        wanted = sorted(allowed, key=lambda item: (-first[item], -counts[item], item))[:k]
+        assert lists.items[row].tolist() == wanted + [-1] * (k - len(wanted))

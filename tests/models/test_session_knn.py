@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmseq.core import SessionIndex
 from llmseq.data.sessions import Sessions
 from llmseq.embeddings.matrix import ItemEmbeddings
-from llmseq.embeddings.reduce import ReductionConfig
+from llmseq.embeddings.reduce import ReductionConfig, reduce_embeddings
 from llmseq.errors import ArtifactError, ConfigError, ShapeError
 from llmseq.models.catalog import MODELS
 from llmseq.models.persistence import write_model
@@ -20,7 +20,7 @@ from llmseq.testing import reference
 from llmseq.testing.strategies import ragged
 from llmseq.testing.worlds import log_of
 
-PLAIN = SessionKnnConfig(k=2, sample_size=10, idf_weighting=False)
+PLAIN = SessionKnnConfig(k=2, sample_size=10, backward=1.0, idf_weighting=False)
 
 
 def fitted(config, rows, n_items=6, *, seed=0):
@@ -187,30 +187,138 @@ def test_an_index_of_another_version_is_refused(tmp_path):
         SessionKnnRecommender.load(tmp_path / "m")
 
 
+def test_what_came_before_counts_less():
+    model = fitted(PLAIN.replace(backward=0.5, similarity="dot"), [[1, 0, 2]])
+    lists = model.recommend(Sessions.from_lists([[0]]), 3)
+    assert lists.items.tolist() == [[2, 1, -1]]
+    assert lists.scores[0, :2].tolist() == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"prompt_decay": "cubic"}, r"prompt_decay.*'linear', 'log', 'harmonic' or 'quadratic'"),
+        ({"sampling": "newest"}, r"sampling.*'random', 'recent', 'idf' or 'idf_greedy'"),
+        ({"backward": -1.0}, "backward"),
+        ({"backward": float("nan")}, "backward"),
+        ({"last_n": 0}, "last_n"),
+    ],
+)
+def test_wrong_settings_are_named(wrong, says):
+    with pytest.raises(ConfigError, match=says):
+        SessionKnnConfig.make(wrong, what="v-sknn")
+
+
+def test_a_weights_file_cut_short_is_refused(tmp_path):
+    fitted(PLAIN, [[0, 1], [0, 2]]).save(tmp_path / "m")
+    weights = tmp_path / "m" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(ArtifactError, match=r"weights\.safetensors"):
+        SessionKnnRecommender.load(tmp_path / "m")
+
+
+def test_sknnemb_maps_its_index_and_fills_prompts_of_unknown_items(tmp_path, monkeypatch):
+    vectors = {"text": ItemEmbeddings(VECTORS)}
+    config = SessionKnnTextConfig(reduction=ReductionConfig(), backfill="popularity")
+    model = SessionKnnTextRecommender(config).fit(
+        log_of([[0, 1], [0, 2]], 6), embeddings=vectors, rng=np.random.default_rng(0)
+    )
+    model.save(tmp_path / "m")
+    monkeypatch.setattr(SessionIndex, "__init__", None)  # nothing may be built again
+    read = SessionKnnTextRecommender.load(tmp_path / "m")
+    prompts = Sessions.from_lists([[0], [5], [5, 4, 5], []])
+    lists = read.recommend(prompts, 3)
+    assert lists.items[1:].tolist() == [[0, 1, 2]] * 3
+    wanted = model.recommend(prompts, 3)
+    np.testing.assert_array_equal(lists.items, wanted.items)
+    np.testing.assert_array_equal(lists.scores, wanted.scores)
+
+
+VECTORS = np.array(
+    [[2, 0, 1], [4, 0, 0], [0, 3, 1], [3, 4, 0], [-1, 0, 2], [0, 1, 1]], dtype=np.float32
+)
+
+
+@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("name", ["sknn", "v-sknn", "s-sknn", "sf-sknn", "sknnemb"])
 @given(
-    rows=ragged(6, min_length=1),
+    rows=ragged(6, min_length=1, max_rows=20),
     prompts=ragged(6),
-    decay=st.sampled_from([None, "linear", "log", "harmonic", "quadratic"]),
+    sampling=st.sampled_from(["random", "recent", "idf", "idf_greedy"]),
+    similarity=st.sampled_from(["cosine", "dot"]),
+    half_life=st.sampled_from([None, 2.0]),
+    newest=st.sampled_from([None, 2]),
+    backward=st.sampled_from([0.0, 0.25, 1.0]),
     idf=st.booleans(),
     last_n=st.sampled_from([None, 1, 3]),
+    seed=st.integers(0, 9),
 )
-def test_every_setting_reaches_the_index(rows, prompts, decay, idf, last_n):
-    config = SessionKnnConfig(
-        k=3, sample_size=5, sampling="idf", prompt_decay=decay, idf_weighting=idf, last_n=last_n
+def test_every_variant_lists_what_its_twin_lists(
+    name,
+    rows,
+    prompts,
+    sampling,
+    similarity,
+    half_life,
+    newest,
+    backward,
+    idf,
+    last_n,
+    seed,
+):
+    """Settings of the registry's name and chosen ones, through the model and through the twin."""
+    chosen = {
+        "k": 3,
+        "sample_size": 5,
+        "sampling": sampling,
+        "similarity": similarity,
+        "half_life_days": half_life,
+        "newest_per_item": newest,
+        "backward": backward,
+        "idf_weighting": idf,
+        "last_n": last_n,
+    }
+    by_text = name == "sknnemb"
+    extra = {"reduction": {}, "train_pooling": "log"} if by_text else {}
+    config = MODELS[name].make_config({**chosen, **extra}, what=name)
+    model = MODELS[name].recommender_class()(config)
+    train = log_of([row.tolist() for row in rows], 6)
+    model.fit(
+        train,
+        embeddings={"text": ItemEmbeddings(VECTORS)} if by_text else None,
+        rng=np.random.default_rng(seed),
     )
-    sessions = [row.tolist() for row in rows]
     asked = Sessions.from_lists([row.tolist() for row in prompts])
-    lists = fitted(config, sessions).recommend(asked, 4)
-    items, scores = reference.SessionIndex(rows.items, rows.offsets, 6).search(
+    lists = model.recommend(asked, 4)
+    preset = MODELS[name].preset
+    given_vectors = reduce_embeddings(ItemEmbeddings(VECTORS), ReductionConfig()).vectors
+    twin = reference.SessionIndex(
+        rows.items,
+        rows.offsets,
+        6,
+        order=train.sessions.times[rows.offsets[1:] - 1],
+        newest=newest,
+        followers=name == "sf-sknn",
+        vectors=given_vectors if by_text else None,
+        pooling="log",
+    )
+    items, scores = twin.search(
         prompts.items,
         prompts.offsets,
         4,
         k=3,
         sample_size=5,
-        sampling="idf",
-        prompt_decay=decay,
+        sampling=sampling,
+        similarity=similarity,
+        prompt_decay=preset.get("prompt_decay"),
+        prompt_pooling=preset.get("prompt_pooling", "mean"),
+        backward=backward,
+        sequential_weighting=name in {"s-sknn", "sknnemb"},
+        only_followers=name == "sf-sknn",
+        half_life=None if half_life is None else half_life * 86_400e6,
         idf_weighting=idf,
         last_n=last_n,
+        seed=int(np.random.default_rng(seed).integers(2**63)),
     )
     np.testing.assert_array_equal(lists.items, items)
     np.testing.assert_array_equal(lists.scores, scores)

@@ -23,7 +23,7 @@ SessionSimilarity = Literal["cosine", "dot"]
 
 
 class SessionIndex:
-    """Train sessions as sets of items, and for each item the sessions that hold it.
+    """Distinct items of train sessions, and for each item the sessions that hold it.
 
     Safe to share between threads.
 
@@ -143,6 +143,7 @@ class SessionIndex:
         similarity: str = "cosine",
         prompt_decay: str | None = None,
         prompt_pooling: str = "mean",
+        backward: float = 1.0,
         sequential_weighting: bool = False,
         only_followers: bool = False,
         half_life: float | None = None,
@@ -183,6 +184,10 @@ class SessionIndex:
             without vectors.
         prompt_pooling
             How an index with vectors pools those of the reduced prompt, one of ``POOLINGS``.
+        backward
+            Weight of a neighbour's items that stand before its newest shared item (the prompt's
+            newest that it holds), as a share of the others'; finite, not below 0. Below 1 lists
+            what comes next rather than what came before.
         sequential_weighting
             Multiply a neighbour's vote with x/n, x the place (1 = oldest) of its newest shared item
             in the reduced prompt of n items (S-SKNN).
@@ -211,8 +216,8 @@ class SessionIndex:
         items : int32 (n_prompts, k_items)
             Best first; −1 where a list is short.
         scores : float32 (n_prompts, k_items)
-            Sum of the similarities of the neighbours that hold the item; −inf where ``items`` is
-            −1.
+            Sum of the weighted similarities of the neighbours that hold the item; −inf where
+            ``items`` is −1.
 
         Raises
         ------
@@ -228,10 +233,10 @@ class SessionIndex:
         -----
         The prompt is reduced to its distinct items that occur in train, each at its first
         occurrence, then cut to ``last_n``. Only neighbours with a similarity above 0 vote.
-        Similarities and scores are float64 sums in a fixed order (prompt items oldest first;
-        neighbours nearest first, equal ones by lower session index), rounded once to float32. Cost
-        of a prompt: the posting lists of its items, ``sample_size`` similarities and the items of
-        ``k`` sessions.
+        Similarities and scores are float64 sums in a fixed order (prompt items newest first;
+        neighbours by the newest prompt item they share, then by session index), rounded once to
+        float32. Cost of a prompt: the posting lists of its items, ``sample_size`` similarities and
+        the items of ``k`` sessions.
         """
         return self._index.search(
             arrays.items(prompt_items, "prompt items"),
@@ -243,6 +248,7 @@ class SessionIndex:
             similarity,
             prompt_decay,
             prompt_pooling,
+            backward,
             sequential_weighting,
             only_followers,
             half_life,

@@ -153,12 +153,16 @@ def _published(
         "sample_size": sample_size,
         "sampling": sampling,
         "similarity": similarity,
+        "backward": 1.0,
         "idf_weighting": False,
     }
 
 
+# What came before a shared item says little on most logs, and as much as what came next on a log of
+# baskets: every grid has both.
+_BACKWARD = (0.1, 0.25, 1.0)
 # Without a decay of their own, SKNN and S-SKNN are told how far to look back.
-_LENGTHS: Mapping[str, tuple[Any, ...]] = {"k": (50, 200), "last_n": (2, 5, 20)}
+_LENGTHS: Mapping[str, tuple[Any, ...]] = {"last_n": (2, 3, 5, 20), "backward": _BACKWARD}
 
 for _name, _entry in {
     "popularity": _popularity(label="Popularity"),
@@ -181,7 +185,7 @@ for _name, _entry in {
         label="Co-occurrence",
         grid={
             "row_power": (0.6, 0.8),
-            "distance_power": (0.4, 0.8),
+            "backward": _BACKWARD,
             "prompt_pooling": ("harmonic", "harmonic_squared"),
         },
     ),
@@ -189,32 +193,40 @@ for _name, _entry in {
         label="LLM2Cooccurrence",
         uses_text=True,
         config="llmseq.models.cooccurrence:CooccurrenceTextConfig",
-        grid={"row_power": (0.6, 0.8), "text_weight": (0.25, 0.5)},
+        grid={"backward": _BACKWARD, "text_weight": (0.25, 0.5)},
     ),
     "sknn": _neighbours(
-        label="SKNN", grid=_LENGTHS, published=_published(140, 1020, "recent"), quick=False
+        label="SKNN",
+        preset={"k": 200},
+        grid=_LENGTHS,
+        published=_published(140, 1020, "recent"),
+        quick=False,
     ),
     "v-sknn": _neighbours(
         label="V-SKNN",
-        preset={"prompt_decay": "quadratic"},
+        preset={"k": 200, "prompt_decay": "quadratic"},
         grid={
-            "k": (50, 200),
             "prompt_decay": ("harmonic", "quadratic"),
+            "backward": _BACKWARD,
             "idf_weighting": (True, False),
         },
         published={**_published(320, 1530, "random"), "prompt_decay": "harmonic"},
     ),
     "s-sknn": _neighbours(
         label="S-SKNN",
-        preset={"sequential_weighting": True},
+        preset={"k": 200, "sequential_weighting": True},
         grid=_LENGTHS,
         published=_published(130, 1920, "random"),
         quick=False,
     ),
     "sf-sknn": _neighbours(
         label="SF-SKNN",
-        preset={"followers_only": True},
-        grid={"k": (200, 500), "idf_weighting": (True, False)},
+        preset={"followers_only": True, "k": 200},
+        grid={
+            "last_n": (5, 20),
+            "backward": _BACKWARD,
+            "idf_weighting": (True, False),
+        },
         published=_published(290, 560, "recent"),
         quick=False,
     ),
@@ -223,11 +235,11 @@ for _name, _entry in {
         uses_text=True,
         recommender="llmseq.models.session_knn_text:SessionKnnTextRecommender",
         config="llmseq.models.session_knn_text:SessionKnnTextConfig",
-        preset={"k": 20, "prompt_pooling": "harmonic_squared", "sequential_weighting": True},
+        preset={"prompt_pooling": "harmonic_squared", "sequential_weighting": True},
         grid={
-            "k": (20, 50),
             "prompt_pooling": ("harmonic", "harmonic_squared"),
-            "similarity": ("cosine", "dot"),
+            "last_n": (5, 20),
+            "backward": _BACKWARD,
         },
         published={
             **_published(60, 1370, "recent", "dot"),

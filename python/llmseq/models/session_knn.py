@@ -49,6 +49,10 @@ class NeighbourConfig(Config):
         items (S-SKNN).
     followers_only
         List only items that directly follow the prompt's last item in train (SF-SKNN).
+    backward
+        Weight of a neighbour's items that stand before its newest shared item, as a share of the
+        others': below 1 what comes next counts for more than what came before. 1 is session-kNN as
+        published.
     idf_weighting
         Multiply an item's score by 1 + ln(S / n_i).
     half_life_days
@@ -69,6 +73,7 @@ class NeighbourConfig(Config):
     similarity: SessionSimilarity = "cosine"
     sequential_weighting: bool = False
     followers_only: bool = False
+    backward: float = Field(default=0.25, ge=0.0, allow_inf_nan=False)
     idf_weighting: bool = True
     half_life_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     newest_per_item: int | None = Field(default=None, ge=1)
@@ -107,6 +112,7 @@ class NeighbourConfig(Config):
             "similarity": self.similarity,
             "sequential_weighting": self.sequential_weighting,
             "only_followers": self.followers_only,
+            "backward": self.backward,
             "idf_weighting": self.idf_weighting,
             "half_life": None if half_life is None else half_life * MICROSECONDS_A_DAY,
             "last_n": self.last_n,

@@ -16,7 +16,7 @@ use crate::shelf::Shelf;
 /// What a saved index calls itself.
 pub const FORMAT: &str = "llmseq session index";
 /// Version of the arrays in a saved index.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 /// Train sessions and what an index keeps of them.
 #[derive(Debug, Clone, Copy)]
@@ -35,10 +35,10 @@ pub struct Train<'a> {
     pub vectors: Option<(Matrix<'a>, Pooling)>,
 }
 
-/// Train sessions as sets of items, and for each item the sessions that hold it.
+/// Distinct items of train sessions, and for each item the sessions that hold it.
 #[derive(Debug)]
 pub struct SessionIndex {
-    /// Distinct items of each session, ascending.
+    /// Distinct items of each session, oldest first, each at its first occurrence.
     pub(super) held: Csr,
     /// Sessions of each item, ascending.
     pub(super) posting: Csr,
@@ -68,7 +68,13 @@ impl SessionIndex {
             let items = sessions.row(row).iter();
             items.map(move |&item| (row as u32, item as u32))
         });
-        let held = Csr::group(sessions.len(), events).map_rows(distinct);
+        let mut seen_in = vec![u32::MAX; n_items];
+        let mut row = 0;
+        let held = Csr::group(sessions.len(), events).map_rows(|items| {
+            items.retain(|&item| std::mem::replace(&mut seen_in[item as usize], row) != row);
+            row += 1;
+        });
+        drop(seen_in);
         stop.check()?;
         let holders = (0..sessions.len()).flat_map(|row| {
             let items = held.row(row).iter();

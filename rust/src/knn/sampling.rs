@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::SessionIndex;
 use super::prompt::{Prompt, mix};
 use crate::error::{CoreError, Result};
+use crate::sums::Sums;
 
 /// Which possible neighbours are kept; equal ones: the lower session index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +39,14 @@ impl Sampling {
     }
 }
 
-/// Cut `neighbours` to `size`; `idf_sum` gives a neighbour's sum of idf over shared items.
+/// Cut `neighbours` to `size`; those that stay keep their order. `marks` is scratch without sums.
 pub(super) fn sample(
     index: &SessionIndex,
     prompt: &Prompt,
     neighbours: &mut Vec<u32>,
     size: usize,
-    sampling: Sampling,
-    seed: u64,
-    idf_sum: impl Fn(u32) -> f64,
+    (sampling, seed): (Sampling, u64),
+    marks: &mut Sums,
 ) {
     if neighbours.len() <= size {
         return;
@@ -54,63 +54,58 @@ pub(super) fn sample(
     match sampling {
         Sampling::Random => {
             let hash = prompt.hash(seed);
-            keep_first(
-                neighbours,
-                size,
-                |session| mix(hash ^ u64::from(session)),
-                Ord::cmp,
-            );
+            let key = |session: u32| mix(hash ^ u64::from(session));
+            keep_first(neighbours, size, key, u64::cmp);
         }
         Sampling::Recent => {
             let order = index.order.as_deref().unwrap_or(&[]);
-            let rank = |session: u32| order[session as usize];
-            keep_first(neighbours, size, rank, |left, right| right.cmp(left));
+            let key = |session: u32| order[session as usize];
+            keep_first(neighbours, size, key, |left, right| right.cmp(left));
         }
         Sampling::Idf => {
-            keep_first(neighbours, size, idf_sum, |left, right| {
-                right.total_cmp(left)
-            });
+            for &item in prompt.items.iter().rev() {
+                marks.add_all(index.posting.row(item as usize), index.idf[item as usize]);
+            }
+            let key = |session: u32| marks.get(session);
+            keep_first(neighbours, size, key, |left, right| right.total_cmp(left));
         }
-        Sampling::IdfGreedy => greedy(index, prompt, neighbours, size),
+        Sampling::IdfGreedy => {
+            mark_greedily(index, prompt, size, marks);
+            neighbours.retain(|&session| marks.get(session) > 0.0);
+        }
     }
+    marks.reset();
 }
 
 /// Keep the `size` sessions whose keys come first; equal keys: the lower session.
-fn keep_first<K>(
+fn keep_first<K: Copy>(
     sessions: &mut Vec<u32>,
     size: usize,
     key: impl Fn(u32) -> K,
     order: impl Fn(&K, &K) -> Ordering,
 ) {
-    let mut keyed: Vec<(K, u32)> = sessions
-        .iter()
-        .map(|&session| (key(session), session))
-        .collect();
-    keyed.select_nth_unstable_by(size - 1, |left, right| {
-        order(&left.0, &right.0).then(left.1.cmp(&right.1))
-    });
-    sessions.clear();
-    sessions.extend(keyed[..size].iter().map(|keyed| keyed.1));
+    let keyed = |&session: &u32| (key(session), session);
+    let before =
+        |left: &(K, u32), right: &(K, u32)| order(&left.0, &right.0).then(left.1.cmp(&right.1));
+    let mut all: Vec<(K, u32)> = sessions.iter().map(keyed).collect();
+    let last = *all.select_nth_unstable_by(size - 1, before).1;
+    sessions.retain(|session| before(&keyed(session), &last).is_le());
 }
 
-/// Prompt items by falling idf (equal: the lower item), each with its sessions ascending.
-fn greedy(index: &SessionIndex, prompt: &Prompt, neighbours: &mut Vec<u32>, size: usize) {
+/// Mark `size` sessions: of prompt items by falling idf (equal: the lower item), each with its sessions
+/// ascending.
+fn mark_greedily(index: &SessionIndex, prompt: &Prompt, size: usize, marks: &mut Sums) {
     let idf = |item: u32| index.idf[item as usize];
     let mut rarest = prompt.items.clone();
     rarest
         .sort_unstable_by(|&left, &right| idf(right).total_cmp(&idf(left)).then(left.cmp(&right)));
-    let mut kept: Vec<u32> = Vec::with_capacity(size);
-    let mut taken = std::collections::HashSet::with_capacity(size);
-    let candidates = rarest
+    let rows = rarest
         .iter()
         .flat_map(|&item| index.posting.row(item as usize));
-    for &session in candidates {
-        if kept.len() == size {
+    for &session in rows {
+        if marks.touched().len() == size {
             break;
         }
-        if taken.insert(session) {
-            kept.push(session);
-        }
+        marks.add(session, 1.0);
     }
-    *neighbours = kept;
 }

@@ -36,14 +36,16 @@ pub(super) struct Scratch {
     pub seen: Vec<i32>,
     /// Weights of the shared items, a sum for each session.
     pub shared: Sums,
-    /// Their idf.
-    pub idf: Sums,
+    /// Of sampling.
+    pub marks: Sums,
     pub votes: Sums,
     /// 1-based place of each item in the reduced prompt, 0 elsewhere.
     pub places: Vec<u32>,
     pub neighbours: Vec<u32>,
-    /// Sessions by falling similarity: see `Near`.
+    /// Sessions that vote, in the order of `neighbours`.
     pub nearest: Vec<Near>,
+    /// Where the nearest are found.
+    pub ranked: Vec<Near>,
     pub best: Best,
 }
 
@@ -54,11 +56,12 @@ impl Scratch {
             vector: PromptVector::default(),
             seen: Vec::new(),
             shared: Sums::new(n_sessions),
-            idf: Sums::new(n_sessions),
+            marks: Sums::new(n_sessions),
             votes: Sums::new(n_items),
             places: vec![0; n_items],
             neighbours: Vec::new(),
             nearest: Vec::new(),
+            ranked: Vec::new(),
             best: Best::default(),
         }
     }

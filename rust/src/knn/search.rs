@@ -1,150 +1,13 @@
-//! Neighbours, their similarities, and the items they vote for.
+//! From a prompt to its neighbours and their similarities, and from votes to a list.
 
 use super::SessionIndex;
-use super::prompt::Decay;
-use super::sampling::{Sampling, sample};
+use super::query::{Query, SessionSimilarity};
+use super::sampling::sample;
 use super::scratch::{Near, Scratch};
-use crate::error::{CoreError, Result};
+use crate::error::Result;
 use crate::lists::{Lists, Scored};
 use crate::parallel::Stop;
-use crate::pooling::Pooling;
-use crate::sessions::{Sessions, check_mask};
-
-/// How a prompt and a neighbour compare: the prompt's weights and the neighbour's 0/1 vector, or, where an
-/// index has vectors, those of both sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionSimilarity {
-    /// Inner product over the lengths of both.
-    Cosine,
-    /// Inner product.
-    Dot,
-}
-
-impl SessionSimilarity {
-    /// Every similarity by its name.
-    pub const NAMES: [&str; 2] = ["cosine", "dot"];
-
-    /// Look a name up.
-    ///
-    /// # Errors
-    /// `Config` with the names that exist.
-    pub fn parse(name: &str) -> Result<Self> {
-        match name {
-            "cosine" => Ok(Self::Cosine),
-            "dot" => Ok(Self::Dot),
-            _ => Err(CoreError::unknown("similarity", name, &Self::NAMES)),
-        }
-    }
-}
-
-/// Settings of a search.
-#[derive(Debug, Clone, Copy)]
-#[allow(clippy::struct_excessive_bools)]
-pub struct Query<'a> {
-    /// Places in a list.
-    pub k_items: usize,
-    /// Neighbours that vote.
-    pub k: usize,
-    /// Possible neighbours that are looked at.
-    pub sample_size: usize,
-    /// Which of them.
-    pub sampling: Sampling,
-    /// How they compare with the prompt.
-    pub similarity: SessionSimilarity,
-    /// Weight of a prompt item by position.
-    pub decay: Decay,
-    /// How an index with vectors pools the prompt's.
-    pub pooling: Pooling,
-    /// Multiply a neighbour's vote with the place of its newest shared item over the prompt's length
-    /// (S-SKNN).
-    pub sequential_weighting: bool,
-    /// List only items that directly follow the prompt's last item in train (SF-SKNN).
-    pub only_followers: bool,
-    /// Halve a similarity for every so many units of `order` that a session is older than the newest.
-    pub half_life: Option<f64>,
-    /// Multiply an item's score with its idf.
-    pub idf_weighting: bool,
-    /// Use only the last so many distinct known items of the prompt.
-    pub last_n: Option<usize>,
-    /// Of `Sampling::Random`.
-    pub seed: u64,
-    /// Leave the prompt's items (all of them) out of the list.
-    pub exclude_seen: bool,
-    /// One value an item; false leaves it out.
-    pub candidates: Option<&'a [bool]>,
-}
-
-impl Default for Query<'_> {
-    /// SKNN of 50 neighbours.
-    fn default() -> Self {
-        Self {
-            k_items: 20,
-            k: 50,
-            sample_size: 1500,
-            sampling: Sampling::Idf,
-            similarity: SessionSimilarity::Cosine,
-            decay: Decay::None,
-            pooling: Pooling::Mean,
-            sequential_weighting: false,
-            only_followers: false,
-            half_life: None,
-            idf_weighting: false,
-            last_n: None,
-            seed: 0,
-            exclude_seen: true,
-            candidates: None,
-        }
-    }
-}
-
-impl Query<'_> {
-    fn check(&self, index: &SessionIndex) -> Result<()> {
-        let config = |message: String| Err(CoreError::Config(message));
-        for (name, value) in [("k", self.k), ("last_n", self.last_n.unwrap_or(1))] {
-            if value == 0 {
-                return config(format!("{name} must be at least 1, got 0"));
-            }
-        }
-        if self.k > self.sample_size {
-            return config(format!(
-                "k = {} neighbours cannot be chosen from sample_size = {}; lower k or raise sample_size",
-                self.k, self.sample_size
-            ));
-        }
-        if self.sampling == Sampling::Recent && index.order.is_none() {
-            return config(
-                "sampling \"recent\" needs to know which sessions are newer, but the index was made \
-                 without order; use \"random\", \"idf\" or \"idf_greedy\""
-                    .into(),
-            );
-        }
-        if let Some(half_life) = self.half_life {
-            if !(half_life > 0.0 && half_life.is_finite()) {
-                return config(format!("half_life must be above 0, got {half_life}"));
-            }
-            if index.order.is_none() {
-                return config(
-                    "half_life needs the times of the sessions, but the index was made without order"
-                        .into(),
-                );
-            }
-        }
-        if self.only_followers && index.followers.is_none() {
-            return config(
-                "only_followers needs to know what follows what, but the index was made without \
-                 followers"
-                    .into(),
-            );
-        }
-        if self.decay != Decay::None && index.vectors.is_some() {
-            return config(
-                "prompt_decay weighs shared items, but this index compares vectors: set prompt_pooling"
-                    .into(),
-            );
-        }
-        check_mask(self.candidates, index.n_items())
-    }
-}
+use crate::sessions::Sessions;
 
 impl SessionIndex {
     /// The best items for each prompt; ties to the lower index, short lists end in missing places.
@@ -207,19 +70,14 @@ impl SessionIndex {
         best.finish();
     }
 
-    /// Sessions that share an item, cut to the sample; sums run over the prompt's items, oldest first.
+    /// Sessions that share an item, cut to the sample; sums run over the prompt's items, newest first:
+    /// the likeliest neighbours and items come first, and the list's floor rises early.
     fn sample_neighbours(&self, query: &Query<'_>, scratch: &mut Scratch) {
         let prompt = &scratch.prompt;
-        for (&item, &weight) in prompt.items.iter().zip(&prompt.weights) {
+        for (&item, &weight) in prompt.items.iter().zip(&prompt.weights).rev() {
             scratch
                 .shared
                 .add_all(self.posting.row(item as usize), weight);
-        }
-        if query.sampling == Sampling::Idf && scratch.shared.touched().len() > query.sample_size {
-            for &item in &prompt.items {
-                let idf = self.idf[item as usize];
-                scratch.idf.add_all(self.posting.row(item as usize), idf);
-            }
         }
         scratch.neighbours.clear();
         scratch
@@ -230,14 +88,12 @@ impl SessionIndex {
             prompt,
             &mut scratch.neighbours,
             query.sample_size,
-            query.sampling,
-            query.seed,
-            |session| scratch.idf.get(session),
+            (query.sampling, query.seed),
+            &mut scratch.marks,
         );
-        scratch.idf.reset();
     }
 
-    /// The `k` most similar of the sample, nearest first; only those above 0, for others do not vote.
+    /// The `k` most similar of the sample, in its order; only those above 0, for others do not vote.
     fn keep_nearest(&self, query: &Query<'_>, scratch: &mut Scratch) {
         let (prompt, shared) = (&scratch.prompt, &scratch.shared);
         if let Some(vectors) = &self.vectors {
@@ -261,10 +117,8 @@ impl SessionIndex {
         }
         scratch.shared.reset();
         if scratch.nearest.len() > query.k {
-            scratch.nearest.select_nth_unstable(query.k - 1);
-            scratch.nearest.truncate(query.k);
+            keep_best(&mut scratch.nearest, query.k, &mut scratch.ranked);
         }
-        scratch.nearest.sort_unstable();
     }
 
     /// 1 for the newest session, half of it a half-life earlier.
@@ -277,30 +131,19 @@ impl SessionIndex {
             _ => 1.0,
         }
     }
+}
 
-    /// Sum the similarities of the neighbours that hold an item, nearest neighbour first.
-    fn collect_votes(&self, query: &Query<'_>, scratch: &mut Scratch) {
-        let items = &scratch.prompt.items;
-        if query.sequential_weighting {
-            for (place, &item) in items.iter().enumerate() {
-                scratch.places[item as usize] = place as u32 + 1;
-            }
-        }
-        let rows = self.held.rows();
-        for near in &scratch.nearest {
-            let held = rows.row(near.session as usize);
-            let vote = if query.sequential_weighting {
-                let newest = held.iter().map(|&item| scratch.places[item as usize]).max();
-                near.similarity() * (f64::from(newest.unwrap_or(0)) / items.len() as f64)
-            } else {
-                near.similarity()
-            };
-            scratch.votes.add_all(held, vote);
-        }
-        if query.sequential_weighting {
-            for &item in items {
-                scratch.places[item as usize] = 0;
-            }
-        }
+/// Keep the `k` that come first, in the order in which they stand: sorting them would take as long as
+/// voting. `ranked` is scratch.
+fn keep_best(nearest: &mut Vec<Near>, k: usize, ranked: &mut Vec<Near>) {
+    ranked.clone_from(nearest);
+    let last = *ranked.select_nth_unstable(k - 1).1;
+    let mut n_kept = 0;
+    for at in 0..nearest.len() {
+        // Whether one is kept is as hard to foretell as a coin: no branch hangs on it.
+        let near = nearest[at];
+        nearest[n_kept] = near;
+        n_kept += usize::from(near <= last);
     }
+    nearest.truncate(n_kept);
 }

@@ -1,6 +1,6 @@
 //! Session vectors, the similarity of `SKNNEmb`.
 
-use super::search::SessionSimilarity;
+use super::query::SessionSimilarity;
 use crate::error::Result;
 use crate::mapped::{Array, IndexFile, Part};
 use crate::matrix::Matrix;

@@ -21,6 +21,8 @@ from llmseq.testing.reference.ranking import ranked_lists
 from llmseq.testing.reference.sums import dot, in_order
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from numpy.typing import ArrayLike
 
     from llmseq.types import FloatMatrix, ItemArray
@@ -78,7 +80,7 @@ class SessionIndex:
         if newest is not None and arrays.count(newest, "newest") and self._order is None:
             raise ConfigError("newest needs to know which sessions those are: give order")
         self.n_sessions = len(sessions)
-        self._held = [sorted(set(sessions[row].tolist())) for row in range(len(sessions))]
+        self._held = [list(dict.fromkeys(sessions[row].tolist())) for row in range(len(sessions))]
         self._posting: list[list[int]] = [[] for _ in range(self.n_items)]
         for row, held in enumerate(self._held):
             for item in held:
@@ -89,7 +91,7 @@ class SessionIndex:
         if newest is not None and self._order is not None:
             ages = self._order
             self._posting = [
-                sorted(rows, key=lambda row: -ages[row])[:newest] for rows in self._posting
+                sorted(sorted(rows, key=lambda row: -ages[row])[:newest]) for rows in self._posting
             ]
         self._followers: dict[int, set[int]] | None = {} if followers else None
         if self._followers is not None:
@@ -115,6 +117,7 @@ class SessionIndex:
         similarity: str = "cosine",
         prompt_decay: str | None = None,
         prompt_pooling: str = "mean",
+        backward: float = 1.0,
         sequential_weighting: bool = False,
         only_followers: bool = False,
         half_life: float | None = None,
@@ -138,6 +141,8 @@ class SessionIndex:
         check_choice("pooling", prompt_pooling, POOLINGS)
         if prompt_decay is not None:
             check_choice("prompt_decay", prompt_decay, DECAYS)
+        if not (backward >= 0 and math.isfinite(backward)):
+            raise ConfigError(f"backward must be finite and not below 0, got {backward}")
         self._check_settings(
             k, sample_size, sampling, prompt_decay, half_life, only_followers=only_followers
         )
@@ -149,7 +154,8 @@ class SessionIndex:
             known = [item for item in session if self._idf[item] > 0]
             prompt = list(dict.fromkeys(known))
             prompt = prompt if last_n is None else prompt[-last_n:]
-            possible = dict.fromkeys(row for item in prompt for row in self._posting[item])
+            newest_first = prompt[::-1]
+            possible = dict.fromkeys(row for item in newest_first for row in self._posting[item])
             sampled = self._sample(prompt, list(possible), sample_size, sampling, seed)
             if self._vectors is None:
                 similarities = self._of_items(prompt, sampled, similarity, prompt_decay)
@@ -159,17 +165,18 @@ class SessionIndex:
                 neighbour: similarity * self._youth(neighbour, half_life)
                 for neighbour, similarity in similarities.items()
             }
-            nearest = sorted(near, key=lambda neighbour, of=near: (-of[neighbour], neighbour))[:k]  # type: ignore[misc]
+            nearest = set(first(near, k, key=lambda neighbour, of=near: -of[neighbour]))  # type: ignore[misc]
             votes: dict[int, float] = {}
-            for neighbour in nearest:
+            for neighbour in (neighbour for neighbour in near if neighbour in nearest):
+                held = self._held[neighbour]
                 vote = near[neighbour]
+                place, newest = max((at, i) for at, i in enumerate(prompt, start=1) if i in held)
                 if sequential_weighting:
-                    held = self._held[neighbour]
-                    place = max(at for at, item in enumerate(prompt, start=1) if item in held)
                     vote *= place / len(prompt)
-                if vote > 0:
-                    for item in self._held[neighbour]:
-                        votes[item] = votes.get(item, 0.0) + vote
+                for at, item in enumerate(held):
+                    share = vote * backward if at < held.index(newest) else vote
+                    if share > 0:
+                        votes[item] = votes.get(item, 0.0) + share
             left_out = set(session) if exclude_seen else set()
             if only_followers and self._followers is not None:
                 left_out |= set(votes) - self._followers.get(known[-1] if known else -1, set())
@@ -210,7 +217,7 @@ class SessionIndex:
         weights = [decay_weight(decay, len(prompt) - place) for place in range(len(prompt))]
         norm = math.sqrt(in_order(weight * weight for weight in weights))
         shared = dict.fromkeys(sampled, 0.0)
-        for item, weight in zip(prompt, weights, strict=True):
+        for item, weight in zip(prompt[::-1], weights[::-1], strict=True):
             for neighbour in self._posting[item]:
                 if neighbour in shared:
                     shared[neighbour] += weight
@@ -245,24 +252,29 @@ class SessionIndex:
     def _sample(
         self, prompt: list[int], possible: list[int], size: int, sampling: str, seed: int
     ) -> list[int]:
-        """At most ``size`` possible neighbours; equal ones: the lower index."""
-        possible = sorted(possible)
+        """At most ``size`` possible neighbours, in their order."""
         if len(possible) <= size:
             return possible
         if sampling == "random":
             hashed = mix(seed)
             for item in prompt:
                 hashed = mix(hashed ^ item)
-            return sorted(possible, key=lambda neighbour: mix(hashed ^ neighbour))[:size]
-        if sampling == "recent":
+            chosen = first(possible, size, key=lambda neighbour: mix(hashed ^ neighbour))
+        elif sampling == "recent":
             order = self._order or [0] * self.n_sessions
-            return sorted(possible, key=lambda neighbour: -order[neighbour])[:size]
-        if sampling == "idf":
+            chosen = first(possible, size, key=lambda neighbour: -order[neighbour])
+        elif sampling == "idf":
             sums = dict.fromkeys(possible, 0.0)
-            for item in prompt:
+            for item in prompt[::-1]:
                 for neighbour in self._posting[item]:
                     sums[neighbour] += self._idf[item]
-            return sorted(possible, key=lambda neighbour: -sums[neighbour])[:size]
-        rarest = sorted(prompt, key=lambda item: (-self._idf[item], item))
-        greedy = dict.fromkeys(n for item in rarest for n in sorted(self._posting[item]))
-        return list(greedy)[:size]
+            chosen = first(possible, size, key=lambda neighbour: -sums[neighbour])
+        else:
+            rarest = sorted(prompt, key=lambda item: (-self._idf[item], item))
+            chosen = list(dict.fromkeys(n for item in rarest for n in self._posting[item]))[:size]
+        return [neighbour for neighbour in possible if neighbour in set(chosen)]
+
+
+def first(sessions: Iterable[int], n: int, *, key: Callable[[int], float]) -> list[int]:
+    """Give the ``n`` sessions with the smallest keys; equal ones: the lower index."""
+    return sorted(sessions, key=lambda session: (key(session), session))[:n]
