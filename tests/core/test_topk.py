@@ -6,12 +6,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import llmseq._core
 import llmseq.core
-from llmseq.errors import ConfigError, InvalidDataError, ShapeError
+from llmseq.core import SessionIndex
+from llmseq.core.index_files import index_metadata, write_index
+from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, ShapeError
 from llmseq.testing import reference
 from llmseq.types import Ragged
 
 SIMILARITIES = ("dot", "cosine", "euclidean")
+
+
+@pytest.fixture(params=llmseq.core.cpu_paths())
+def path(request, monkeypatch):
+    """Each set of instructions of this machine."""
+    monkeypatch.setenv("LLMSEQ_CPU", request.param)
+    return request.param
+
+
 VECTORS = np.array([[3.0, 4.0], [0.0, 1.0], [6.0, 8.0], [0.0, 0.0]], dtype=np.float32)
 INF = np.inf
 
@@ -191,3 +203,117 @@ def test_many_queries_and_blocks_equal_the_twin():
         for k in (1, 20, 300):
             compiled = llmseq.core.top_k(queries, vectors, k, similarity=similarity)
             assert_same(compiled, reference.top_k(queries, vectors, k, similarity=similarity))
+
+
+def spread(n: int, dim: int, seed: int) -> np.ndarray:
+    """Vectors whose directions matter less and less, so that an index looks at few of them first."""
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(n, dim)) / (1 + np.arange(dim) / 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_every_path_equals_the_twin(path, similarity):
+    vectors, queries = spread(1500, 100, seed=1), spread(40, 100, seed=2)
+    mask = np.arange(1500) % 3 > 0
+    exclude = Ragged.from_lists([[row, row * 7, 1499] for row in range(40)])
+    for k in (1, 20, 700):
+        arguments = {"similarity": similarity, "exclude": exclude, "candidates": mask}
+        compiled = llmseq.core.top_k(queries, vectors, k, **arguments)
+        assert_same(compiled, reference.top_k(queries, vectors, k, **arguments))
+
+
+def test_an_unknown_path_names_those_that_are_here(monkeypatch):
+    monkeypatch.setenv("LLMSEQ_CPU", "abacus")
+    with pytest.raises(ConfigError, match=r"LLMSEQ_CPU must be a path of this machine \(portable"):
+        llmseq.core.top_k([[1.0]], [[1.0]], 1)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("dim", [7, 100])
+def test_a_saved_index_gives_the_same_lists(tmp_path, similarity, dim):
+    vectors, queries = spread(900, dim, seed=3), spread(30, dim, seed=4)
+    index = llmseq.core.ItemIndex(vectors, similarity)
+    index.save(tmp_path / "items.index")
+    opened = llmseq.core.ItemIndex.open(tmp_path / "items.index")
+    assert (opened.n_items, opened.dim, opened.similarity) == (900, dim, similarity)
+    left_out = Ragged.from_lists([[3], *[[]] * 29])
+    assert_same(opened.search(queries, 20), index.search(queries, 20))
+    assert_same(
+        opened.search(queries, 5, exclude=([3], [0] * 30 + [1])),
+        index.search(queries, 5, exclude=([3], [0] * 30 + [1])),
+    )
+
+
+def damaged(arrays: dict[str, np.ndarray], what: str) -> dict[str, np.ndarray]:
+    changed = {name: values.copy() for name, values in arrays.items()}
+    match what:
+        case "an item twice":
+            changed["order"][0] = changed["order"][1]
+        case "an item too many":
+            changed["order"][0] = 10_000
+        case "short rows":
+            changed["rows"] = changed["rows"][:-1]
+        case "short panels":
+            changed["panels"] = changed["panels"][:-1]
+        case "another width":
+            changed["numbers"][1] = 3
+        case "no centre":
+            del changed["centre"]
+        case "no numbers":
+            changed["numbers"] = changed["numbers"][:2]
+    return changed
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "an item twice",
+        "an item too many",
+        "short rows",
+        "short panels",
+        "another width",
+        "no centre",
+        "no numbers",
+    ],
+)
+def test_a_damaged_file_is_an_error(tmp_path, what):
+    index = llmseq.core.ItemIndex(spread(300, 12, seed=5))
+    parts = index._index.arrays()
+    metadata = index_metadata(llmseq._core.ItemIndex.format())
+    write_index(tmp_path / "good", parts, metadata)
+    assert llmseq.core.ItemIndex.open(tmp_path / "good").n_items == 300
+    write_index(tmp_path / "bad", damaged(parts, what), metadata)
+    with pytest.raises(ArtifactError, match=r"bad: damaged"):
+        llmseq.core.ItemIndex.open(tmp_path / "bad")
+
+
+def test_a_file_cut_short_or_of_another_kind_is_an_error(tmp_path):
+    path = tmp_path / "items.index"
+    llmseq.core.ItemIndex(spread(50, 4, seed=6)).save(path)
+    content = path.read_bytes()
+    for length in (0, 7, 100, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(ArtifactError, match=r"items\.index"):
+            llmseq.core.ItemIndex.open(path)
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        llmseq.core.ItemIndex.open(tmp_path / "absent")
+    SessionIndex([0], [0, 1], 1).save(path)
+    with pytest.raises(ArtifactError, match="holds no llmseq item index"):
+        llmseq.core.ItemIndex.open(path)
+    arrays = llmseq.core.ItemIndex(spread(50, 4, seed=6))._index.arrays()
+    write_index(path, arrays, index_metadata(("llmseq item index", "0")))
+    with pytest.raises(ArtifactError, match="of version 0"):
+        llmseq.core.ItemIndex.open(path)
+
+
+def test_vectors_too_wide_for_the_sums_are_refused(kernels):
+    with pytest.raises(ConfigError, match="at most 65536 values"):
+        kernels.top_k(np.zeros((1, 65_537)), np.zeros((2, 65_537)), 1)
+
+
+def test_queries_far_from_all_items_still_rank():
+    vectors = spread(200, 6, seed=7) * np.float32(1e-20)
+    queries = np.float32([[1e18] * 6, [3e38, -3e38, 0, 0, 0, 0]])
+    for similarity in SIMILARITIES:
+        compiled = llmseq.core.top_k(queries, vectors, 9, similarity=similarity)
+        assert_same(compiled, reference.top_k(queries, vectors, 9, similarity=similarity))

@@ -8,7 +8,7 @@ import numpy as np
 
 from llmseq.core import arrays
 from llmseq.core.threads import thread_count
-from llmseq.errors import InvalidDataError, ShapeError
+from llmseq.errors import ConfigError, InvalidDataError, ShapeError
 from llmseq.testing.reference.checks import (
     check_choice,
     check_mask,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llmseq.core.arrays import RaggedLike
     from llmseq.types import FloatMatrix, FloatVector, ItemArray
 
+WIDEST = 65_536
 SIMILARITIES = ("dot", "cosine", "euclidean")
 
 
@@ -67,6 +68,8 @@ class ItemIndex:
         self._vectors = check_matrix(rows, "vectors").copy()
         if self.n_items == 0:
             raise InvalidDataError("an index needs at least one item vector, got none")
+        if self.dim > WIDEST:
+            raise ConfigError(f"an index takes vectors of at most {WIDEST} values, got {self.dim}")
 
     @property
     def n_items(self) -> int:
