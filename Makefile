@@ -8,6 +8,11 @@ UV_VERSION := 0.13.9
 SHARED_DATA ?= ../shared/data
 RUST := $(shell find rust benches -name '*.rs' 2>/dev/null) Cargo.toml Cargo.lock
 PYTEST := $(BIN)/pytest -p no:benchmark
+BENCHMARK := $(BENCH)/bin/pytest -q -o python_files='bench_*.py' -o python_functions='bench_*' \
+	-o pythonpath=benches/peers -W default $(BENCH_OPTIONS)
+# What a CPU with AVX2 alone would do: ours, torch and its libraries, faiss and its own.
+AVX2 := LLMSEQ_CPU=avx2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
+	ONEDNN_MAX_CPU_ISA=AVX2 FAISS_OPT_LEVEL=avx2 OPENBLAS_CORETYPE=Haswell
 PARALLEL := --numprocesses 2 --dist loadscope
 
 export LLMSEQ_SHARED_DATA := $(abspath $(SHARED_DATA))
@@ -80,9 +85,9 @@ $(BENCH)/.installed: pyproject.toml constraints.txt $(VENV)/.installed
 
 bench: wheel $(BENCH)/.installed ## every kernel beside its peers; rewrites docs/performance.md
 	VIRTUAL_ENV=$(abspath $(BENCH)) $(UV) pip install --quiet --reinstall --no-deps target/wheels/*.whl
-	$(BENCH)/bin/pytest benches/peers -q -o python_files='bench_*.py' -o python_functions='bench_*' \
-		-o pythonpath=benches/peers -W default $(BENCH_OPTIONS) --benchmark-json target/bench.json
-	$(BENCH)/bin/python benches/peers/performance.py target/bench.json docs
+	$(BENCHMARK) benches/peers --benchmark-json target/bench.json
+	$(AVX2) $(BENCHMARK) benches/peers/bench_topk.py --benchmark-json target/bench-avx2.json
+	$(BENCH)/bin/python benches/peers/performance.py target/bench.json target/bench-avx2.json docs
 
 bench-core: ## criterion for the core alone
 	cargo bench --bench core

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,28 +32,48 @@ def like(vectors: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     return made
 
 
-def real_items() -> tuple[np.ndarray, str]:
-    """MiniLM vectors of Beauty's titles; without the data, of made-up products' titles."""
+@dataclass(frozen=True)
+class Real:
+    """Item vectors and session vectors, and where they come from."""
+
+    items: np.ndarray
+    prompts: np.ndarray
+    source: str
+
+
+@cache
+def real() -> Real:
+    """Give MiniLM vectors of Beauty and its test prompts; without the data, a made-up shop."""
+    from llmseq.data.importer import import_dataset
+    from llmseq.data.split import split_dataset
+    from llmseq.data.synthetic import make_shop
     from llmseq.embeddings.embed import embed_catalogue
 
     if BEAUTY.exists():
-        from llmseq.data.importer import import_dataset
+        data = import_dataset(
+            BEAUTY / "interactions.csv.gz",
+            BEAUTY / "items.csv.gz",
+            split=BEAUTY / "split.csv.gz",
+            item_times=BEAUTY / "item_order.csv.gz",
+        )
+        items = embed_catalogue(data.catalogue, "minilm").vectors
+        asked = split_dataset(data).test.prompts
+        return Real(items, pooled(items, asked.items, asked.offsets), "Beauty")
+    items = embed_catalogue(make_shop(n_items=2_000).catalogue, "minilm").vectors
+    items = like(items, 12_101)
+    return Real(items, made_prompts(items, 4_469), "a made-up shop")
 
-        data = import_dataset(BEAUTY / "interactions.csv.gz", BEAUTY / "items.csv.gz")
-        return embed_catalogue(
-            data.catalogue, "minilm"
-        ).vectors, "MiniLM vectors of Beauty's titles"
-    from llmseq.data.synthetic import make_shop
 
-    vectors = embed_catalogue(make_shop(n_items=2_000).catalogue, "minilm").vectors
-    return like(vectors, 12_101), "made from MiniLM vectors of made-up titles"
-
-
-def prompts(items: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
-    """Session vectors: harmonic means of two to eight items."""
+def pooled(items: np.ndarray, events: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Harmonic means of the items' vectors."""
     from llmseq.core import pool_sessions
 
+    return pool_sessions(items, events, offsets, "harmonic")
+
+
+def made_prompts(items: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
+    """Session vectors of two to eight items that have nothing to do with each other."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(2, 9, n)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return pool_sessions(items, rng.integers(0, len(items), offsets[-1]), offsets, "harmonic")
+    return pooled(items, rng.integers(0, len(items), offsets[-1]), offsets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from arrays import like, prompts, real_items
+from arrays import like, real
 from rounds import compete
 from searchers import Searchers
 
@@ -15,14 +15,14 @@ K = 20
 
 @pytest.fixture(scope="module")
 def largest():
-    return like(real_items()[0], SIZES[-1])
+    return like(real().items, SIZES[-1])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("size", SIZES)
 def bench_64_queries(benchmark, largest, size, threads) -> None:
     items = largest[:size]
-    queries = prompts(items, 64)
+    queries = real().prompts[:64]
     index = ItemIndex(items)
     searchers = Searchers(items, n_threads=threads)
     compete(

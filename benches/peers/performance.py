@@ -1,6 +1,6 @@
 """Write docs/performance.md and its plot from what pytest-benchmark measured.
 
-python benches/peers/performance.py target/bench.json docs
+python benches/peers/performance.py target/bench.json target/bench-avx2.json docs
 """
 
 from __future__ import annotations
@@ -93,12 +93,13 @@ def machine(found: dict) -> str:
 
 
 @click.command()
-@click.argument("measured", type=click.Path(exists=True, path_type=Path))
+@click.argument("measured", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.argument("docs", type=click.Path(exists=True, path_type=Path))
-def main(measured: Path, docs: Path) -> None:
-    found = json.loads(measured.read_text())
+def main(measured: tuple[Path, ...], docs: Path) -> None:
+    runs = [json.loads(path.read_text()) for path in measured]
+    found = runs[0]
     by_file: dict[str, list[dict]] = defaultdict(list)
-    for result in found["benchmarks"]:
+    for result in (result for run in runs for result in run["benchmarks"]):
         by_file[Path(result["fullname"].split("::")[0]).stem].append(result)
     lines = [
         "# Speed beside what you would use instead",
