@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::ListTable;
-use crate::lists::present;
+use crate::lists::MISSING;
 
 /// Coverage and Gini at every cut-off, in the order coverage@K…, gini@K….
 pub fn coverage_and_gini(lists: ListTable<'_>, ks: &[usize], n_items: usize) -> Vec<(String, f64)> {
@@ -39,13 +39,14 @@ fn count(lists: ListTable<'_>, rising: &[usize], n_items: usize) -> Vec<u64> {
         let mut counts = vec![0; n_counts];
         let rows = lists.n_lists * part / n_parts..lists.n_lists * (part + 1) / n_parts;
         for row in rows {
-            let (mut list, mut start) = (present(lists.list(row)), 0);
+            let (list, mut start) = (lists.list(row), 0);
             for (segment, &k) in counts.chunks_exact_mut(n_items).zip(rising) {
-                let (held, rest) = list.split_at(list.len().min(k - start));
+                let end = k.min(list.len());
+                let held = list[start..end].iter().take_while(|&&item| item != MISSING);
                 for &item in held {
                     segment[item as usize] += 1;
                 }
-                (list, start) = (rest, k);
+                start = end;
             }
         }
         counts
