@@ -8,7 +8,7 @@
 mod allocator;
 
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use allocator::{Guarding, arm, disarm};
 use llmseq_core::cooccurrence::{self, CooccurrenceIndex, Near};
@@ -29,7 +29,8 @@ static ALLOCATOR: Guarding = Guarding;
 /// Run a case on every path with its buffers guarded; the bits that it returns must not differ.
 fn on_every_path(case: impl Fn() -> Vec<u64> + Sync) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock().unwrap();
+    let lock = ONE_AT_A_TIME.lock();
+    let _alone = lock.unwrap_or_else(PoisonError::into_inner);
     let mut first: Option<(Cpu, Vec<u64>)> = None;
     for &path in Cpu::available() {
         // SAFETY: only Rust's standard library reads the environment here, and it takes a lock.
