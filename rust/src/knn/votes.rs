@@ -15,7 +15,7 @@ impl SessionIndex {
             ..
         } = scratch;
         let rows = self.held.rows();
-        let one_way = query.backward < 1.0 || query.backward > 1.0;
+        let one_way = query.backward.total_cmp(&1.0).is_ne();
         if !one_way && !query.sequential_weighting {
             for near in nearest {
                 votes.add_all(rows.row(near.session as usize), near.similarity());
