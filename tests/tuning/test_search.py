@@ -56,7 +56,7 @@ def test_the_best_known_point_is_first_then_random_then_tpe(tmp_path: Path) -> N
     made = search(tmp_path, trials=60)
     assert made.work(hill) == "60 trials were asked for"
     trials = made.trials()
-    assert trials[0].point == {"k": 50, "sample_size": 1500, "idf_weighting": True}
+    assert trials[0].point == {"k": 200, "sample_size": 1500, "idf_weighting": True}
     assert [trial.number for trial in trials] == list(range(60))
     distance = [abs(trial.point["k"] - 300) for trial in trials]
     assert sum(distance[30:]) < sum(distance[:30]) / 2  # TPE has found where it is worth looking
@@ -67,8 +67,8 @@ def test_a_mean_over_folds_is_the_value(tmp_path: Path) -> None:
     made = search(tmp_path, trials=1)
     made.work(hill)
     [trial] = made.trials()
-    assert trial.folds == pytest.approx([hill_at(50, fold) for fold in range(3)])
-    assert trial.value == pytest.approx(hill_at(50, 1))
+    assert trial.folds == pytest.approx([hill_at(200, fold) for fold in range(3)])
+    assert trial.value == pytest.approx(hill_at(200, 1))
 
 
 def hill_at(k: int, fold: int) -> float:

@@ -65,7 +65,7 @@ def test_the_best_known_point_is_the_model_as_registered(name: str) -> None:
         ("llm2bert4rec", {"mask_prob": 0.05, "reduction.method": "random", "embedding_dim": 512}),
         ("gru4rec", {"hidden_dim": 496, "embedding_dim": 464, "clip_norm": None}),
         ("sknn", {"k": 500, "sample_size": 1410, "sampling": "recent", "similarity": "cosine"}),
-        ("sf-sknn", {"k": 290, "sample_size": 560, "idf_weighting": False}),
+        ("sf-sknn", {"k": 290, "sample_size": 560, "idf_weighting": False, "backward": 1.0}),
         ("sknnemb", {"k": 60, "sample_size": 1370, "reduction.dim": 512, "similarity": "dot"}),
         ("llmseqsim", {"reduction.dim": 512, "pooling": "harmonic", "reduction.method": "pca"}),
     ],
@@ -221,12 +221,12 @@ class TestSearched:
 
     def test_an_own_setting_outside_comes_into_the_space(self) -> None:
         found = space(
-            k={"type": "int", "low": 100, "high": 200},
+            k={"type": "int", "low": 100, "high": 150},
             sampling={"type": "categorical", "choices": ["random", "recent"]},
             half_life_days={"type": "float", "low": 1, "high": 100, "log": True},
         )
         first = Searched("v-sknn", found).first()
-        assert first == {"k": 100, "sampling": "random", "half_life_days": pytest.approx(10)}
+        assert first == {"k": 150, "sampling": "random", "half_life_days": pytest.approx(10)}
 
     @pytest.mark.parametrize(
         ("name", "parameters", "says"),
