@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from llmseq.evaluation.leaderboard import Leaderboard
     from llmseq.experiment.run import compare
     from llmseq.experiment.spec import CompareSpec
+    from llmseq.experiment.tune import tune
     from llmseq.models.catalog import MODELS
     from llmseq.models.persistence import SavedModel, load_model
     from llmseq.recommendations import Recommendations
@@ -61,6 +62,7 @@ _HOMES = {
     "make_shop": "data.synthetic",
     "read_dataset": "data.folder",
     "split_dataset": "data.split",
+    "tune": "experiment.tune",
     "write_dataset": "data.folder",
 }
 
@@ -89,6 +91,7 @@ __all__ = [
     "make_shop",
     "read_dataset",
     "split_dataset",
+    "tune",
     "write_dataset",
 ]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from llmseq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Config(BaseModel):
@@ -73,3 +76,36 @@ class Config(BaseModel):
     def replace(self, **changes: object) -> Self:
         """Copy with some settings changed, validated again."""
         return self.make({**self.model_dump(), **changes}, what=type(self).__name__)
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with dotted names.
+
+    Examples
+    --------
+    >>> flat({"k": 2, "reduction": {"method": "pca"}})
+    {'k': 2, 'reduction.method': 'pca'}
+    """
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        inside = flat(value) if isinstance(value, dict) else None
+        named |= {key: value} if inside is None else {f"{key}.{k}": v for k, v in inside.items()}
+    return named
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with some changed; a table changes only what it names.
+
+    Examples
+    --------
+    >>> merged({"k": 2, "reduction": {"method": "pca", "dim": 8}}, {"reduction": {"dim": 4}})
+    {'k': 2, 'reduction': {'method': 'pca', 'dim': 4}}
+    """
+    made = dict(values)
+    for key, value in changes.items():
+        inside = made.get(key)
+        if isinstance(inside, dict) and isinstance(value, dict):
+            made[key] = merged(inside, value)
+        else:
+            made[key] = value
+    return made

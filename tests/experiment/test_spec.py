@@ -109,11 +109,13 @@ def test_asking_a_log_without_times_for_them_is_an_error(
 
 
 def test_thorough_tunes_neural_models_alike(shop: SessionDataset) -> None:
-    grids = {
-        model.name: model.grid for model in make_spec(shop, Path("shop"), preset="thorough").models
-    }
-    assert grids["sasrec"] == grids["llm2sasrec"] != {}
-    assert make_spec(shop, Path("shop"), preset="thorough").n_seeds == 3
+    made = make_spec(shop, Path("shop"), preset="thorough")
+    spaces = {model.name: model.space for model in made.models}
+    plain, with_text = spaces["sasrec"], spaces["llm2sasrec"]
+    assert plain is not None
+    assert with_text is not None
+    assert plain.parameters.items() < with_text.parameters.items()
+    assert made.n_seeds == 3
 
 
 def test_a_preset_file_gives_the_spec_of_an_earlier_run(

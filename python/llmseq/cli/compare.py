@@ -25,7 +25,7 @@ _PATH = click.Path(path_type=Path)
     "--preset",
     default="quick",
     show_default=True,
-    help="quick, thorough (all models, three seeds, neural ones tuned too), strong (SASRec, "
+    help="quick, thorough (all models, each tuned with 20 trials, three seeds), strong (SASRec, "
     "BERT4Rec, GRU4Rec and their LLM2 forms, three seeds), paper (models with the settings that "
     "the study published, three seeds), or a file ending in .toml such as the spec.toml of an "
     "earlier run.",
@@ -73,6 +73,7 @@ _PATH = click.Path(path_type=Path)
     help="Do not fit the winner again on all sessions.",
 )
 @click.option("--baseline", help="Test all against this model. [default: the best without text]")
+@click.option("--trials", type=int, help="Tune every model with so many trials; see llmseq tune.")
 @click.option(
     "--set",
     "pairs",
@@ -111,6 +112,7 @@ def command(
     refit: bool | None,  # noqa: FBT001 - a click option
     refit_winner: bool | None,  # noqa: FBT001 - a click option
     baseline: str | None,
+    trials: int | None,
     pairs: tuple[str, ...],
     method: str | None,
     test_share: float | None,
@@ -143,6 +145,7 @@ def command(
             refit=refit,
             refit_winner=refit_winner,
             baseline=baseline,
+            trials=trials,
             settings=options.settings(pairs, example="sasrec.dropout=0.5"),
             split={key: value for key, value in split.items() if value is not None},
             n_threads=n_threads,

@@ -25,6 +25,12 @@ _PATH = click.Path(path_type=Path)
     help="A setting, for example dropout=0.5. May be repeated.",
 )
 @click.option(
+    "--config",
+    "file",
+    type=_PATH,
+    help="Settings from a file: the best.toml of llmseq tune, or one that llmseq compare takes.",
+)
+@click.option(
     "--from",
     "start",
     type=_PATH,
@@ -37,7 +43,7 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="All sessions, or those that are not test.",
 )
-@click.option("--encoder", default="minilm", show_default=True, help="As in llmseq compare.")
+@click.option("--encoder", help="As in llmseq compare. [default: that of --config, or minilm]")
 @click.option("--ids", type=_PATH, help='One item id a line, for "file:" with .npy, .safetensors.')
 @click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -48,9 +54,10 @@ def command(
     model: str,
     out: Path,
     pairs: tuple[str, ...],
+    file: Path | None,
     start: Path | None,
     on: str,
-    encoder: str,
+    encoder: str | None,
     ids: Path | None,
     template: str | None,
     seed: int,
@@ -58,21 +65,31 @@ def command(
     device: str,
 ) -> None:
     """Fit one model on the dataset folder DATASET and save it, ready for llmseq recommend."""
+    from llmseq.config import merged
+    from llmseq.experiment.presets import read_model_file
     from llmseq.experiment.single import fit_model
     from llmseq.models.persistence import check_writable
 
     check_writable(out)
+    given = options.settings(pairs, example="dropout=0.5")
+    texts: dict[str, str] = {}
+    if file is not None:
+        settings, texts = read_model_file(file, model)
+        given = merged(settings, given)
+    if encoder is not None:  # another encoder has no use for the file's ids
+        texts = {"encoder": encoder}
+    ids = ids or (Path(texts["encoder_ids"]) if "encoder_ids" in texts else None)
     started = time.monotonic()
     with progress(model) as update:
         made = fit_model(
             dataset,
             model,
-            settings=options.settings(pairs, example="dropout=0.5"),
+            settings=given,
             start=start,
             on=on,  # type: ignore[arg-type]  # click checked it
-            encoder=encoder,
+            encoder=texts.get("encoder", "minilm"),
             encoder_ids=ids,
-            template=template,
+            template=template or texts.get("template"),
             seed=seed,
             n_threads=n_threads,
             device=device,

@@ -186,6 +186,7 @@ COMMANDS = {
     "data": ("llmseq.cli.main:data", "Import and describe datasets."),
     "compare": ("llmseq.cli.compare:command", "Train, score and compare models; write a report."),
     "embed": ("llmseq.cli.embed:command", "Turn item texts into vectors."),
+    "tune": ("llmseq.cli.tune:command", "Search the settings of a model."),
     "fit": ("llmseq.cli.fit:command", "Fit one model and save it."),
     "recommend": ("llmseq.cli.recommend:command", "Recommend with a saved model."),
     "prompt": ("llmseq.cli.main:prompt", "Language models that name items by their titles."),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from llmseq.types import BoolArray, CountArray, Ragged
 
+_LONGEST = 500  # events: every position of a session takes memory by the square of its length
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class HeldOutPart:
@@ -36,6 +38,10 @@ class HeldOutPart:
     def last_items(self) -> HeldOut:
         """Hide the last item of each session that was kept."""
         return HeldOut.last_item(self.kept)
+
+    def every_position(self) -> HeldOut:
+        """Ask for every item but the first of the newest 500 events of each session."""
+        return HeldOut.every_position(self.kept.tail(_LONGEST))
 
     def dropped(self) -> dict[str, int]:
         """Count what is gone: events of cold items, and sessions that became too short."""

@@ -11,7 +11,6 @@ from pydantic import Field
 from llmseq.config import Config
 from llmseq.data.cut import REASONS, Method, check_leakage, cut_test, find_method
 from llmseq.data.held_out import hold_out, seen_share
-from llmseq.data.sessions import HeldOut, Sessions
 from llmseq.data.validation_part import draw_parts
 from llmseq.errors import InvalidDataError
 
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmseq.data.dataset import SessionDataset
+    from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.types import BoolArray
-
-_LONGEST_STOP = 500  # events: every position of a session takes memory by the square of its length
 
 
 class SplitConfig(Config):
@@ -148,7 +146,7 @@ def split_dataset(dataset: SessionDataset, config: SplitConfig | None = None) ->
     return Split(
         train=train,
         fit=fit,
-        stop=HeldOut.every_position(parts["stop"].kept.tail(_LONGEST_STOP)),
+        stop=parts["stop"].every_position(),
         select=select,
         test=parts["test"].last_items(),
         select_candidates=candidates["fit"],

@@ -25,6 +25,9 @@ _OUTPUTS = (
     "leaderboard.md",
     "details.json",
     "report.html",
+    "best.toml",
+    "trials.csv",
+    "tuning.json",
     "models",
     "recommendations",
 )
@@ -67,6 +70,11 @@ class RunFolder:
         return self.path / "details.json"
 
     @property
+    def best(self) -> Path:
+        """The settings that a search found."""
+        return self.path / "best.toml"
+
+    @property
     def models(self) -> Path:
         """Saved models by name."""
         return self.path / "models"
@@ -81,13 +89,22 @@ class RunFolder:
         """Lists by model name."""
         return self.path / "recommendations"
 
-    def check(self) -> None:
+    def check(self, *, searches: bool = False) -> None:
         """Refuse a path that is a file, or a folder that holds something else.
+
+        Parameters
+        ----------
+        searches
+            Whether the run is a search for settings; a comparison and a search take a folder each.
 
         Raises
         ------
         ConfigError
         """
+        other = self.leaderboard if searches else self.best
+        if other.exists():
+            kind = "comparison" if searches else "search for settings"
+            raise ConfigError(f"{self.path}: holds a {kind}; choose another folder")
         if self.path.is_file():
             raise ConfigError(f"{self.path}: is a file; choose another run folder")
         if self.path.is_dir() and not self.spec.exists():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from llmseq.config import flat
+from llmseq.core import evaluate_lists
 from llmseq.models.persistence import load_recommender
 from llmseq.models.protocol import FitContext, Recommender
 from llmseq.recommendations import Recommendations
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from llmseq.config import Config
     from llmseq.data.dataset import SessionDataset
+    from llmseq.data.folds import Fold
     from llmseq.data.sessions import HeldOut
     from llmseq.data.split import Split
     from llmseq.embeddings.matrix import ItemEmbeddings
@@ -84,33 +87,11 @@ class Bench:
 
     def fit(self, name: str, config: Config, *, seed: int, part: FitPart = "fit") -> Fitted:
         """Fit a model on a part; early stopping only where a stop part is left."""
-        entry, vectors = self.spec.model(name).entry, self.vectors_of(name)
-        inputs = {
-            "stage": "fit",
-            "model": name,
-            "config": config.to_dict(),
-            "seed": seed,
-            "part": part,
-            "device": self.spec.device,
-            **self.data(vectors),
-        }
+        entry = self.spec.model(name).entry
 
         def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:
-            model = entry.recommender_class()(config)  # type: ignore[call-arg]
-            if entry.family in {"sequential", "prompt"}:
-                _warm_up_torch()
-            context = FitContext(
-                checkpoint, self.tracker.within, self.spec.n_threads, self.spec.device
-            )
-            started = time.perf_counter()
-            model.fit(
-                self.train(part),
-                embeddings=vectors or None,
-                validation=self.split.stop if part == "fit" else None,
-                rng=np.random.default_rng(seed),
-                context=context,
-            )
-            seconds = time.perf_counter() - started
+            stop = self.split.stop if part == "fit" else None
+            model, seconds = self._fitted(name, config, self.train(part), stop, seed, checkpoint)
             model.save(folder / "model")
             summary = asdict(model.summary)
             # A fit that went on from a checkpoint knows what it took before it was killed.
@@ -125,10 +106,78 @@ class Bench:
         stage = self.store.run(
             f"fit {self._point(name, config)}, seed {seed}{words}",
             kind=f"fit {entry.family}",
-            inputs=inputs,
+            inputs=self._fit_inputs("fit", name, config, seed, part),
             work=work,
         )
         return Fitted(name, config, seed, stage)
+
+    def judge(self, name: str, config: Config, fold: Fold) -> float:
+        """Fit a model on a fold with the first seed; returns the primary metric on its validation.
+
+        Only that figure is kept.
+        """
+        k = int(self.spec.primary.split("@")[1])
+
+        def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:  # noqa: ARG001
+            model, _ = self._fitted(name, config, fold.fit, fold.stop, self.spec.seed, checkpoint)
+            made = model.recommend(
+                fold.validation.prompts,
+                k,
+                exclude_seen=self.spec.exclude_seen,
+                candidates=fold.candidates,
+            )
+            means = evaluate_lists(made.items, fold.validation.targets, ks=(k,)).means
+            return {"value": float(means[self.spec.primary])}
+
+        stage = self.store.run(
+            f"try {self._point(name, config)}, {fold.name}",
+            kind=f"fit {self.spec.model(name).entry.family}",
+            inputs={
+                **self._fit_inputs("try", name, config, self.spec.seed, fold.name),
+                "seen": self.spec.seen,
+                "primary": self.spec.primary,
+            },
+            work=work,
+        )
+        return float(stage.values["value"])
+
+    def _fitted(
+        self,
+        name: str,
+        config: Config,
+        train: SessionDataset,
+        stop: HeldOut | None,
+        seed: int,
+        checkpoint: Path,
+    ) -> tuple[Recommender, float]:
+        """Fit a model; the seconds leave out what importing torch takes."""
+        entry = self.spec.model(name).entry
+        model = entry.recommender_class()(config)  # type: ignore[call-arg]
+        if entry.family in {"sequential", "prompt"}:
+            _warm_up_torch()
+        context = FitContext(checkpoint, self.tracker.within, self.spec.n_threads, self.spec.device)
+        started = time.perf_counter()
+        model.fit(
+            train,
+            embeddings=self.vectors_of(name) or None,
+            validation=stop,
+            rng=np.random.default_rng(seed),
+            context=context,
+        )
+        return model, time.perf_counter() - started
+
+    def _fit_inputs(
+        self, stage: str, name: str, config: Config, seed: int, part: str
+    ) -> dict[str, Any]:
+        return {
+            "stage": stage,
+            "model": name,
+            "config": config.to_dict(),
+            "seed": seed,
+            "part": part,
+            "device": self.spec.device,
+            **self.data(self.vectors_of(name)),
+        }
 
     def list_inputs(self, fitted: Fitted, part: ListPart) -> dict[str, Any]:
         """Name everything that lists follow from."""
@@ -219,18 +268,3 @@ def read_lists(stage: Stage) -> Recommendations:
 
 def _or_empty(mask: BoolArray | None) -> BoolArray:
     return np.empty(0, dtype=np.bool_) if mask is None else mask
-
-
-def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings with dotted names.
-
-    Examples
-    --------
-    >>> flat({"k": 2, "reduction": {"method": "pca"}})
-    {'k': 2, 'reduction.method': 'pca'}
-    """
-    named: dict[str, Any] = {}
-    for key, value in values.items():
-        inside = flat(value) if isinstance(value, dict) else None
-        named |= {key: value} if inside is None else {f"{key}.{k}": v for k, v in inside.items()}
-    return named

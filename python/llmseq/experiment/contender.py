@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Trial:
-    """One point of a grid with its value on the select part."""
+    """One point of a grid with its value on the select part, or of a space, over its folds."""
 
     settings: Mapping[str, Any]
     validation: float

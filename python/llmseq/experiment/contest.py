@@ -11,6 +11,7 @@ from llmseq.core import evaluate_lists
 from llmseq.experiment.bench import Bench, FitPart, read_lists
 from llmseq.experiment.contender import Choice, Contender, Lists, Trial
 from llmseq.experiment.crossfit import combine, combine_folds, cross_fit, folds_of
+from llmseq.experiment.settings_search import search_settings
 from llmseq.experiment.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def enter_single(bench: Bench, model: ModelSpec) -> Contender:
 
     The choice is made with the first seed; of equal points the first wins.
     """
+    if model.searched is not None:
+        return _enter_searched(bench, model)
     first, *others = bench.spec.seeds
     trials, fits, select = [], [], []
     for point, config in zip(model.points(), model.configs(), strict=True):
@@ -47,6 +50,23 @@ def enter_single(bench: Bench, model: ModelSpec) -> Contender:
         (fits[best], *more),
         (select[best], *(bench.lists(fitted, "select") for fitted in more)),
         trials=tuple(trials),
+    )
+
+
+def _enter_searched(bench: Bench, model: ModelSpec) -> Contender:
+    """Search a model's space, then fit the best settings with all seeds."""
+    found = search_settings(bench, model)
+    fits = tuple(bench.fit(model.name, found.config, seed=seed) for seed in bench.spec.seeds)
+    return Contender(
+        model,
+        found.config,
+        fits,
+        tuple(bench.lists(fitted, "select") for fitted in fits),
+        trials=tuple(
+            Trial(trial.point, trial.value or 0.0)
+            for trial in found.trials
+            if trial.state == "finished"
+        ),
     )
 
 

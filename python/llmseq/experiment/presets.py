@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmseq.errors import ConfigError
+from llmseq.experiment.spaces import check_space, folds_for, with_spaces
 from llmseq.experiment.spec import (
     NO_ENCODER,
     CompareSpec,
@@ -23,15 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from llmseq.data.dataset import SessionDataset
+    from llmseq.tuning.space import Space
 
 PRESETS = ("quick", "thorough", "strong", "paper")
 
-NEURAL_GRID: Mapping[str, tuple[Any, ...]] = {
-    "dropout": (0.3, 0.5),
-    "learning_rate": (5e-4, 1e-3, 2e-3),
-}
-"""What `thorough` tries for every neural model alike."""
-
+THOROUGH_TRIALS = 20
+"""Settings that `thorough` tries for every model alike."""
 
 _SIMILARITY = "llmseqsim"
 
@@ -50,10 +48,10 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
     ----------
     preset
         "quick": all but the slower neural models, cheap ones over their small grid, neural ones
-        with one setting, one seed. "thorough": all models, neural ones over a grid too, three
-        seeds. "strong": the neural models with our settings, three seeds. "paper": the models for
-        which the study published settings, with those for Beauty. Or a path ending in ``.toml``,
-        for example the spec.toml of an earlier run.
+        with one setting, one seed. "thorough": all models, each searched over its space with the
+        same number of trials, three seeds. "strong": the neural models with our settings, three
+        seeds. "paper": the models for which the study published settings, with those for Beauty.
+        Or a path ending in ``.toml``, for example the spec.toml of an earlier run.
     encoder
         With "none" only the models without text are taken.
 
@@ -76,6 +74,7 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
     return {
         "models": [preset_model(name, preset) for name in names if _belongs(MODELS[name], preset)],
         "n_seeds": 1 if preset == "quick" else 3,
+        **({"tuning": {"trials": THOROUGH_TRIALS}} if preset == "thorough" else {}),
     }
 
 
@@ -93,9 +92,8 @@ def preset_model(name: str, preset: str) -> dict[str, Any]:
     """One model as a preset has it; ``name@encoder`` with vectors of its own."""
     entry = MODELS[registry_name(name)]
     grid: Mapping[str, tuple[Any, ...]] = {}
-    if entry.family == "sequential":
-        grid = (entry.grid or NEURAL_GRID) if preset == "thorough" else {}
-    elif preset != "paper":
+    without_grid = {"paper"} if entry.family == "hybrid" else {"paper", "thorough"}
+    if entry.family != "sequential" and preset not in without_grid:
         grid = entry.grid
     settings = {"settings": dict(entry.published)} if preset == "paper" else {}
     return _named({"name": name, **settings, "grid": {key: list(v) for key, v in grid.items()}})
@@ -110,6 +108,7 @@ def make_spec(
     ks: Sequence[int] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     encoder: str | Sequence[str] | None = None,
+    spaces: Mapping[str, Space] | None = None,
     **changes: object,
 ) -> CompareSpec:
     """Put preset and choices together to a validated spec.
@@ -123,6 +122,8 @@ def make_spec(
     encoder
         Where text vectors come from. Of several the first is every model's; each further one adds
         one more LLMSeqSim, for example ``llmseqsim@tfidf``.
+    spaces
+        For each model name, what is searched instead of the space that the package brings.
     **changes
         Any other field of `CompareSpec`; None leaves the preset's value.
 
@@ -155,19 +156,34 @@ def make_spec(
         check_cutoffs(tuple(ks))
         values["ks"] = tuple(ks)
         values["primary"] = f"ndcg@{20 if 20 in ks else max(ks)}"
-    split = {**values.pop("split", {}), **given.pop("split", {})}
-    values.update(given, split=split)
+    for table in ("split", "tuning"):
+        if table in values or table in given:
+            given[table] = {**values.get(table, {}), **given.get(table, {})}
+    values.update(given)
     if preset in PRESETS:
         values["models"], _ = without_times(values["models"], dataset, named=models or ())
     values["models"] = _with_settings(values["models"], settings or {})
     if preset in PRESETS and preset != "paper":
         values["models"] = _fit_for_small_logs(values["models"], len(dataset.sessions))
+    if "tuning" in values:
+        values["tuning"] = folds_for(dataset, values["tuning"])
+        values["models"] = with_spaces(
+            [{**model, **_own_space(model["name"], spaces or {})} for model in values["models"]],
+            dataset,
+            settings=settings or {},
+            keep_grids=preset not in PRESETS,
+        )
     values.update(dataset=str(path), fingerprint=dataset.fingerprint())
     spec = CompareSpec.make(values, what="comparison")
     for model in spec.models:
         for config in model.configs():
             check_times(config, dataset, model=f"model {model.name}", instead="leave it out")
+        check_space(model, dataset)
     return spec
+
+
+def _own_space(name: str, spaces: Mapping[str, Space]) -> dict[str, Any]:
+    return {"space": spaces[name].to_dict()} if name in spaces else {}
 
 
 def _named(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,6 +296,33 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such preset file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def read_model_file(path: Path, model: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read one model's settings, and where its text vectors come from, of a file for `compare`.
+
+    Raises
+    ------
+    ConfigError
+        If the file is no TOML, does not hold the model, or leaves settings to be searched.
+    """
+    values = _read(path)
+    models = [_named(one) for one in values.get("models", [])]
+    found = [one for one in models if model in {one["name"], registry_name(one["name"])}]
+    if len(found) != 1:
+        names = ", ".join(one["name"] for one in models) or "none"
+        wrong = "no" if not found else "several"
+        raise ConfigError(f"{path}: holds {wrong} settings of {model}; models in it: {names}")
+    if found[0].get("grid") or found[0].get("space"):
+        raise ConfigError(
+            f"{path}: the settings of {model} are still to be searched; take the best.toml of "
+            "llmseq tune, or the settings of a finished comparison"
+        )
+    named = ("encoder", "encoder_ids", "template")
+    texts = {key: str(values[key]) for key in named if values.get(key)}
+    if found[0].get("encoder"):
+        texts["encoder"] = found[0]["encoder"]
+    return dict(found[0].get("settings", {})), texts
 
 
 def _fit_for_small_logs(models: Sequence[dict[str, Any]], n_sessions: int) -> list[dict[str, Any]]:

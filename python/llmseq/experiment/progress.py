@@ -152,6 +152,8 @@ def planned(spec: CompareSpec) -> list[str]:
     for model in spec.singles:
         fit, points = f"fit {model.entry.family}", len(list(model.points()))
         more = spec.n_seeds - 1
+        if model.space is not None and spec.tuning is not None:
+            kinds += [fit] * spec.tuning.foreseen * spec.tuning.n_folds
         kinds += [fit, "lists"] * (points + more)
         if spec.score == "test":
             kinds += ["lists"] * spec.n_seeds

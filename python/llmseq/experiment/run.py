@@ -33,6 +33,7 @@ from llmseq.experiment.progress import Observer, Silent, Tracker, planned
 from llmseq.experiment.publish import save_models, save_winner, write_recommendations
 from llmseq.experiment.report import write_report
 from llmseq.experiment.scores import score_all
+from llmseq.experiment.spaces import about_spaces
 from llmseq.experiment.stages import StageStore
 from llmseq.experiment.vectors import embed_texts
 from llmseq.models.persistence import SavedModel, load_model
@@ -121,6 +122,7 @@ def compare(
     refit: bool | None = None,
     refit_winner: bool | None = None,
     baseline: str | None = None,
+    trials: int | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     split: SplitConfig | Mapping[str, Any] | None = None,
     n_threads: int | None = None,
@@ -151,8 +153,12 @@ def compare(
         model's, and each further one adds one more LLMSeqSim, such as ``llmseqsim@tfidf``.
     score
         "validation" never makes or scores lists for the test part: for development.
+    trials
+        Search every model's space with so many trials instead of its grid; with the preset
+        "thorough" 20 unless given.
     settings
-        For each model name, settings that differ: ``{"sasrec": {"dropout": 0.5}}``.
+        For each model name, settings that differ: ``{"sasrec": {"dropout": 0.5}}``; they are not
+        searched.
     observer
         Told of progress and warnings.
 
@@ -196,14 +202,15 @@ def compare(
         refit=refit,
         refit_winner=refit_winner,
         baseline=baseline,
+        tuning=None if trials is None else {"trials": trials},
         split=split.model_dump() if isinstance(split, SplitConfig) else split,
         n_threads=n_threads,
         device=device,
     )
-    _check_extras(spec)
+    check_extras(spec)
     parts = split_dataset(data, spec.split)
     changed = about_times(data, preset, models, spec.encoder)
-    with run.lock(), _threads(spec.n_threads):
+    with run.lock(), threads(spec.n_threads):
         return run_spec(spec, data, parts, run, observer or Silent(), first_notes=changed)
 
 
@@ -227,6 +234,7 @@ def run_spec(
     notes.add(about_split(spec, split))
     embeddings = embed_texts(spec, dataset, store, tracker)
     notes.add(about_vectors(embeddings))
+    notes.add(about_spaces(spec))
     bench = Bench(spec, dataset, split, store, tracker, embeddings)
 
     singles = [enter_single(bench, model) for model in spec.singles]
@@ -274,7 +282,7 @@ def run_spec(
     return Run(run.path, board, tuple(notes.texts))
 
 
-def _check_extras(spec: CompareSpec) -> None:
+def check_extras(spec: CompareSpec) -> None:
     """Refuse a run that would fail halfway for a package that is not installed."""
     neural = [model for model in spec.singles if model.entry.family == "sequential"]
     if neural and importlib.util.find_spec("torch") is None:
@@ -282,6 +290,8 @@ def _check_extras(spec: CompareSpec) -> None:
     for model in spec.singles:
         for config in model.configs():
             _check_method(config, model.name)
+    if any(model.space for model in spec.singles) and importlib.util.find_spec("optuna") is None:
+        raise MissingExtraError("a search for settings", "tune")
     prompts = [model for model in spec.singles if model.entry.family == "prompt"]
     needed = ("torch", "transformers", "peft") if prompts else ()
     if any(importlib.util.find_spec(package) is None for package in needed):
@@ -326,7 +336,7 @@ def _count_scoring(bench: Bench, contenders: Sequence[Contender]) -> int:
 
 
 @contextmanager
-def _threads(n_threads: int | None) -> Iterator[None]:
+def threads(n_threads: int | None) -> Iterator[None]:
     """Cap the threads of every kernel inside the block."""
     before = os.environ.get(THREADS_VARIABLE)
     if n_threads is not None:

@@ -15,6 +15,9 @@ from llmseq.data.split import SplitConfig
 from llmseq.errors import ConfigError
 from llmseq.models.catalog import MODELS, ModelEntry, registry_name
 from llmseq.models.hybrid.config import HybridConfig
+from llmseq.tuning.budget import TuningConfig
+from llmseq.tuning.points import Searched
+from llmseq.tuning.space import Space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +33,8 @@ class ModelSpec(Config):
     """One model of a comparison.
 
     ``settings`` differ from the registry's; ``grid`` holds the values to try for each setting, the
-    best point is chosen on the select part.
+    best point is chosen on the select part. ``space`` in its place is searched as `TuningConfig`
+    says.
 
     Parameters
     ----------
@@ -47,6 +51,7 @@ class ModelSpec(Config):
     encoder: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, list[Any]] = Field(default_factory=dict)
+    space: Space | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -70,6 +75,13 @@ class ModelSpec(Config):
         """As a report shows it, with its vectors where they are its own."""
         vectors = self.name.partition("@")[2]
         return f"{self.entry.label} ({vectors})" if vectors else self.entry.label
+
+    @property
+    def searched(self) -> Searched | None:
+        """The search of the space; None where there is none."""
+        if self.space is None:
+            return None
+        return Searched(registry_name(self.name), self.space, self.settings)
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Give the settings of every point of the grid, the last setting varying fastest."""
@@ -152,6 +164,8 @@ class CompareSpec(Config):
         Fit the winner again on all sessions and save it as ``models/winner``.
     baseline
         What all are tested against; empty: the best model without text on validation.
+    tuning
+        How the models' spaces are searched, each with this same budget; None: nothing is searched.
     """
 
     version: Literal[1] = 1
@@ -173,6 +187,7 @@ class CompareSpec(Config):
     n_threads: int | None = Field(default=None, ge=1)
     device: str = "cpu"
     split: SplitConfig = SplitConfig()
+    tuning: TuningConfig | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -183,6 +198,7 @@ class CompareSpec(Config):
             if names.count(model.name) > 1:
                 raise ConfigError(f'the model "{model.name}" is named twice')
             model.configs()
+            self._check_space(model)
         if self.baseline and self.baseline not in names:
             raise ConfigError(
                 f'the baseline "{self.baseline}" is not among the models: {", ".join(names)}'
@@ -195,6 +211,18 @@ class CompareSpec(Config):
         self._check_encoders()
         self._check_hybrids()
         return self
+
+    def _check_space(self, model: ModelSpec) -> None:
+        if model.searched is None:
+            return
+        if model.entry.family == "hybrid" or model.grid or self.tuning is None:
+            wrong = "a hybrid takes no space"
+            if model.grid:
+                wrong = "give either a grid or a space"
+            elif self.tuning is None:
+                wrong = "a space is searched only with a [tuning] table"
+            raise ConfigError(f"model {model.name}: {wrong}")
+        model.searched.check()
 
     def _check_encoders(self) -> None:
         for model in self.models:

@@ -227,6 +227,64 @@ def training_curve(scores: Sequence[tuple[float, float]], *, size: Size, alt: st
         return _svg(figure, alt)
 
 
+def search_history(
+    trials: Sequence[tuple[int, float, bool]], y_label: str, *, size: Size, alt: str
+) -> str:
+    """Draw trials (number, value, whether it was brought to its end) and the best so far."""
+    with _settings(alt):
+        figure, axes = _figure(size)
+        ended = [(at, value) for at, value, whole in trials if whole]
+        given_up = [(at, value) for at, value, whole in trials if not whole]
+        best, steps = float("-inf"), []
+        for at, value in ended:
+            best = max(best, value)
+            steps.append((at, best))
+        steps.append((trials[-1][0], best))
+        axes.step(*zip(*steps, strict=True), where="post", color=_TEXT, lw=1.5)
+        for points, colour, fill in ((given_up, _PLAIN, _PAPER), (ended, _TEXT, _TEXT)):
+            axes.plot(
+                [at for at, _ in points],
+                [value for _, value in points],
+                linestyle="none",
+                marker="o" if fill == colour else "x",
+                markersize=4,
+                markerfacecolor=fill,
+                markeredgecolor=colour,
+                zorder=3,
+            )
+        _style(axes, "trial")
+        figure.text(0, 1, y_label, ha="left", va="top", color=_MUTED)
+        figure.tight_layout(pad=0.3, rect=(0, 0, 1, 1 - 2 * _FONT_SIZE / size[1]))
+        return _svg(figure, alt)
+
+
+def bars(shares: Sequence[tuple[str, float]], *, size: Size, alt: str) -> str:
+    """Draw shares (0 to 1) as named bars, the first on top."""
+    with _settings(alt):
+        figure, axes = _figure(size)
+        places = range(len(shares))
+        axes.barh(places, [share for _, share in shares], height=0.55, color=_TEXT)
+        axes.invert_yaxis()
+        axes.set_facecolor("none")
+        for side in ("bottom", "top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        axes.set_yticks(places, [_shortened(name) for name, _ in shares], color=_INK)
+        axes.set_xticks([])
+        axes.tick_params(axis="y", length=0)
+        for place, (_, share) in zip(places, shares, strict=True):
+            axes.annotate(
+                f"{share:.0%}",
+                (share, place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                color=_MUTED,
+            )
+        axes.set_xlim(0, max(share for _, share in shares) * 1.15 or 1.0)
+        figure.tight_layout(pad=0.3)
+        return _svg(figure, alt)
+
+
 def _settings(salt: str) -> AbstractContextManager[None]:
     """Take settings of our own alone: a matplotlibrc on the machine changes nothing.
 

@@ -1,0 +1,123 @@
+"""``llmseq tune``: search a model's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from llmseq.cli import options
+from llmseq.cli.console import say
+from llmseq.cli.run_view import RunView
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("dataset", type=_PATH)
+@click.option("--model", required=True, help="Its name, for example v-sknn or llm2sasrec.")
+@click.option("--out", type=_PATH, required=True, help="The run folder.")
+@click.option("--space", type=_PATH, help="What to search, a TOML file. [default: the shipped one]")
+@click.option("--trials", type=int, help="Settings to try at most, earlier runs' included.")
+@click.option("--minutes", type=float, help="Time for trials at most, earlier runs' included.")
+@click.option(
+    "--random",
+    "random_trials",
+    type=int,
+    help="Trials drawn at random before TPE draws. [default: 40, at most half of --trials]",
+)
+@click.option("--patience", type=int, help="Stop after so many trials without gain. [default: 100]")
+@click.option(
+    "--folds",
+    "n_folds",
+    type=int,
+    help="Forward-chaining folds; 1: the validation part. [default: 3, without session times 1]",
+)
+@click.option(
+    "--workers", type=int, default=1, show_default=True, help="Processes that share the search."
+)
+@click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting that is fixed and not searched, for example n_epochs=10. May be repeated.",
+)
+@click.option("--encoder", help="As in llmseq compare. [default: minilm]")
+@click.option("--ids", type=_PATH, help='One item id a line, for "file:" with .npy, .safetensors.')
+@click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')
+@click.option("--seed", type=click.IntRange(min=0), help="Of draws and fits. [default: 0]")
+@click.option(
+    "--seen",
+    type=click.Choice(["exclude", "keep"]),
+    help="Whether lists may hold items of the prompt. [default: exclude]",
+)
+@click.option(
+    "--split",
+    "method",
+    type=click.Choice(["auto", "file", "temporal", "leave-last-out"]),
+    help="How test is cut off, which no trial sees. [default: auto]",
+)
+@click.option("--test-share", type=float, help="Of the sessions. [default: 0.2]")
+@click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
+@click.option("--device", help="Where neural models train, for example cuda. [default: cpu]")
+def command(
+    dataset: Path,
+    model: str,
+    out: Path,
+    space: Path | None,
+    trials: int | None,
+    minutes: float | None,
+    random_trials: int | None,
+    patience: int | None,
+    n_folds: int | None,
+    workers: int,
+    pairs: tuple[str, ...],
+    encoder: str | None,
+    ids: Path | None,
+    template: str | None,
+    seed: int | None,
+    seen: str | None,
+    method: str | None,
+    test_share: float | None,
+    n_threads: int | None,
+    device: str | None,
+) -> None:
+    """Search the settings of one model on the train part of the dataset folder DATASET.
+
+    Writes best.toml (for llmseq fit --config and llmseq compare --preset), trials.csv and a report.
+    Started again after it was stopped, or with a larger budget, it goes on where it was.
+    """
+    from llmseq.experiment.tune import tune
+    from llmseq.tuning.space import read_space
+
+    split = {"method": method, "test_share": test_share}
+    with RunView() as view:
+        tuned = tune(
+            dataset,
+            model,
+            out,
+            space=None if space is None else read_space(space),
+            trials=trials,
+            minutes=minutes,
+            random_trials=random_trials,
+            patience=patience,
+            n_folds=n_folds,
+            n_workers=workers,
+            settings=options.settings(pairs, example="n_epochs=10"),
+            encoder=encoder,
+            encoder_ids=ids,
+            template=template,
+            seed=seed,
+            seen=seen,  # type: ignore[arg-type]  # click checked it
+            split={key: value for key, value in split.items() if value is not None},
+            n_threads=n_threads,
+            device=device,
+            observer=view,
+        )
+    found = tuned.found
+    first, best = found.trials[0].value, found.best.value
+    before = "" if first is None else f" ({first:.5f} with the settings that were known)"
+    say(f"{model}: {tuned.metric} {best:.5f}{before}, trial {found.best.number}; {found.stopped}")
+    say(f"best    {tuned.best_path}")
+    say(f"report  {tuned.report_path}")
