@@ -43,7 +43,7 @@ fn on_every_path(case: impl Fn() -> Vec<u64> + Sync) {
         match &first {
             None => first = Some((path, bits)),
             Some((other, expected)) => {
-                assert!(bits == *expected, "{path:?} differs from {other:?}")
+                assert!(bits == *expected, "{path:?} differs from {other:?}");
             }
         }
     }
@@ -108,7 +108,7 @@ fn matrix(values: &[f32], dim: usize) -> Matrix<'_> {
     Matrix::new(values, values.len() / dim, dim, "vectors").unwrap()
 }
 
-fn rows<'a>((items, offsets): &'a (Vec<i32>, Vec<i64>), n_items: usize) -> Sessions<'a> {
+fn rows((items, offsets): &(Vec<i32>, Vec<i64>), n_items: usize) -> Sessions<'_> {
     Sessions::new(items, offsets, n_items, "rows").unwrap()
 }
 
