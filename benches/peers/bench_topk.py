@@ -98,7 +98,7 @@ def bench_one_of_1m_mean_of_100(benchmark, million) -> None:
         {
             name: lambda search=search: [search(single, K) for single in singles]
             for name, search in peers.exact().items()
-            if name != "usearch exact"  # half an hour
+            if name not in {"usearch exact", "faiss flat"}  # the slowest for one query
         },
         rounds=2,
         notes={
