@@ -2,7 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::sweep::Maxima;
+use super::super::quantise::{self, Rounded};
+use super::project;
+use super::sweep::{self, Maxima};
 use super::{AHEAD, BATCH, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries, TILE};
 
 /// Queries of a tile: 6 × 4 sums and what they need fill the 32 registers.
@@ -321,7 +323,7 @@ fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
     ]
 }
 
-/// See [`super::sweep::sweep`], whose loop this is.
+/// See [`sweep::sweep`], whose loop this is.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
     let Maxima {
@@ -364,4 +366,29 @@ pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
             reached &= reached - 1;
         }
     }
+}
+
+/// See [`quantise::quantise`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
+    quantise::quantise(values, step, limit, out)
+}
+
+/// See [`sweep::count`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn count(values: &[f32], level: f32) -> usize {
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    let mut n = 0;
+    for block in blocks {
+        // SAFETY: a block is as long as a register.
+        let block = unsafe { _mm512_loadu_ps(block.as_ptr()) };
+        n += _mm512_cmp_ps_mask::<_CMP_GE_OQ>(block, _mm512_set1_ps(level)).count_ones() as usize;
+    }
+    n + sweep::count(rest, level)
+}
+
+/// See [`project::project`]: 8 rows of 32 sums fill 16 registers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn project(rows: &[f32], dim: usize, matrix: &[f32], out: &mut [f32]) {
+    project::project::<8>(rows, dim, matrix, out, |sum, a, b| a.mul_add(b, sum));
 }

@@ -26,10 +26,8 @@ mod sweep;
 use super::quantise::{Rounded, quantise};
 use crate::cpu::Cpu;
 use crate::error::Result;
-use crate::simd::compiled_for;
 
 pub use project::BLOCK;
-use project::project;
 pub use sweep::{Maxima, PanelStats, Side};
 
 /// Items of a panel: one 512-bit register holds four bytes of each.
@@ -287,31 +285,34 @@ impl Kernels {
     /// # Panics
     /// If the statistics are of another number of panels.
     pub fn sweep(self, maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
-        #[cfg(target_arch = "x86_64")]
-        if self == Self::Avx512Vnni {
-            // SAFETY: `chosen` found the instructions.
-            unsafe { avx512::sweep(maxima, take) };
-            return;
-        }
-        compiled_for(self.cpu(), || sweep::sweep(maxima, take));
-    }
-
-    /// The path of the loops that are written once for all.
-    fn cpu(self) -> Cpu {
-        match self {
-            Self::Portable => Cpu::Portable,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => Cpu::Avx2,
-            #[cfg(target_arch = "x86_64")]
-            Self::AvxVnni => Cpu::AvxVnni,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => Cpu::Avx512Vnni,
+        // SAFETY: `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => sweep::sweep(maxima, take),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::sweep(maxima, take),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::sweep(maxima, take),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => avx512::sweep(maxima, take),
+            }
         }
     }
 
     /// Write the integers nearest to `values / step`, within `±limit`.
     pub fn quantise(self, values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
-        compiled_for(self.cpu(), || quantise(values, step, limit, out))
+        // SAFETY: `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => quantise(values, step, limit, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::quantise(values, step, limit, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::quantise(values, step, limit, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => avx512::quantise(values, step, limit, out),
+            }
+        }
     }
 
     /// Products of rows (row, dim) with a matrix in blocks of [`BLOCK`] columns, `[block][dim][BLOCK]`.
@@ -322,20 +323,36 @@ impl Kernels {
         assert_eq!(matrix.len() % (dim * BLOCK), 0);
         assert_eq!(rows.len() % dim, 0);
         assert_eq!(out.len(), rows.len() / dim * (matrix.len() / dim));
-        let fused = |sum: f32, a: f32, b: f32| a.mul_add(b, sum);
-        compiled_for(self.cpu(), || match self {
-            Self::Portable => project::<1>(rows, dim, matrix, out, |sum, a, b| sum + a * b),
-            // As many rows as leave all sums in the registers.
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 | Self::AvxVnni => project::<2>(rows, dim, matrix, out, fused),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => project::<8>(rows, dim, matrix, out, fused),
-        });
+        // SAFETY: `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => {
+                    project::project::<1>(rows, dim, matrix, out, |sum, a, b| sum + a * b);
+                }
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::project(rows, dim, matrix, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::project(rows, dim, matrix, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => avx512::project(rows, dim, matrix, out),
+            }
+        }
     }
 
     /// How many values are not below a level.
     pub fn count(self, values: &[f32], level: f32) -> usize {
-        compiled_for(self.cpu(), || sweep::count(values, level))
+        // SAFETY: `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => sweep::count(values, level),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::count(values, level),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::count(values, level),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => avx512::count(values, level),
+            }
+        }
     }
 
     /// Ask for memory that will be read soon.
