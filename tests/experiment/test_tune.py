@@ -344,7 +344,15 @@ def test_workers_share_a_search_and_die_with_it(shop: SessionDataset, tmp_path: 
     assert len(set(points)) == 60
 
 
-SEARCHED = ("k", "sample_size", "sampling", "similarity", "idf_weighting", "prompt_decay")
+SEARCHED = (
+    "k",
+    "sample_size",
+    "sampling",
+    "similarity",
+    "idf_weighting",
+    "prompt_decay",
+    "backward",
+)
 
 
 # In comparisons ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from llmseq.data.dataset import SessionDataset
 from llmseq.data.sessions import Sessions
 from llmseq.embeddings.matrix import ItemEmbeddings
 from llmseq.errors import ArtifactError, ConfigError
-from llmseq.models.hybrid.fuse import FusionConfig, fuse
+from llmseq.models.hybrid.fuse import FusionConfig
 from llmseq.models.persistence import load_recommender
 from llmseq.models.prompt.lists import most_frequent_first
 from llmseq.models.prompt.match import Matcher, Written
@@ -78,7 +78,7 @@ def test_likelihoods_enter_a_fusion(tiny):
     prompts = Sessions.from_lists([[1], [4]])
     different = np.arange(len(TITLES)) != 0
     lists = fit(tiny).recommend(prompts, 4, candidates=different)
-    fused = fuse({"a": lists, "b": lists}, 4, FusionConfig(method="zscore"))
+    fused = FusionConfig(method="zscore").fused({"a": lists, "b": lists}, 4)
     np.testing.assert_array_equal(fused.items, lists.items)
 
 
