@@ -4,6 +4,7 @@ use std::env;
 use std::sync::OnceLock;
 
 use crate::error::{CoreError, Result};
+use crate::tiles;
 
 /// Sets of instructions that kernels are written for, the most capable last.
 ///
@@ -21,18 +22,21 @@ pub enum Cpu {
     Avx512,
     /// [`Cpu::Avx512`] and AVX-512 VNNI: 8-bit dot products in 512-bit registers.
     Avx512Vnni,
+    /// [`Cpu::Avx512Vnni`] and AMX-INT8: 8-bit products of tiles of 16 rows.
+    AmxInt8,
 }
 
 impl Cpu {
     /// Name of the environment variable that forces a path.
     pub const VARIABLE: &str = "LLMSEQ_CPU";
     /// All paths, the most capable last.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Portable,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512,
         Self::Avx512Vnni,
+        Self::AmxInt8,
     ];
 
     /// Name in the environment variable.
@@ -43,6 +47,7 @@ impl Cpu {
             Self::AvxVnni => "avx_vnni",
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512_vnni",
+            Self::AmxInt8 => "amx_int8",
         }
     }
 
@@ -108,6 +113,7 @@ impl Cpu {
             Self::AvxVnni => avx2() && has!("avxvnni"),
             Self::Avx512 => avx512(),
             Self::Avx512Vnni => avx512() && has!("avx512vnni"),
+            Self::AmxInt8 => avx512() && has!("avx512vnni") && tiles::granted(),
         }
     }
 

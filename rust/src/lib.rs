@@ -22,6 +22,7 @@ pub mod shelf;
 pub mod simd;
 pub mod slots;
 pub mod sums;
+pub mod tiles;
 pub mod topk;
 
 #[cfg(feature = "python")]

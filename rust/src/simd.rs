@@ -16,7 +16,7 @@ pub fn compiled_for<R>(cpu: Cpu, work: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "x86_64")]
         Cpu::Avx2 | Cpu::AvxVnni if cpu.has() => unsafe { avx2(work) },
         #[cfg(target_arch = "x86_64")]
-        Cpu::Avx512 | Cpu::Avx512Vnni if cpu.has() => unsafe { avx512(work) },
+        Cpu::Avx512 | Cpu::Avx512Vnni | Cpu::AmxInt8 if cpu.has() => unsafe { avx512(work) },
         _ => work(),
     }
 }

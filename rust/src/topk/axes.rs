@@ -4,6 +4,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
+use super::kernels::Kernels;
 use super::space::Axes;
 
 /// Items that the axes are made for.
@@ -24,8 +25,15 @@ pub fn sample(n_items: usize) -> impl Iterator<Item = usize> {
     (0..n).map(move |place| place * n_items / n)
 }
 
+/// Bytes that stay in the cache, where products and not memory limit a scan.
+const CACHED: usize = 1 << 23;
+/// What products of tiles cost beside those of registers.
+const TILES: f64 = 0.25;
+
 /// Axes for these centred rows, or none where a scan of all dimensions is cheaper.
-pub fn choose(rows: &[f32], dim: usize, n_items: usize) -> Option<Axes> {
+pub fn choose(rows: &[f32], dim: usize, n_items: usize, kernels: Kernels) -> Option<Axes> {
+    let tiles = kernels.has_tiles() && n_items * dim <= CACHED;
+    let product = if tiles { TILES } else { 1.0 };
     let n_rows = rows.len() / dim;
     let most = CHOICES.into_iter().filter(|&n| n * 4 <= dim * 3).max()?;
     if n_rows < 2 * most {
@@ -33,7 +41,7 @@ pub fn choose(rows: &[f32], dim: usize, n_items: usize) -> Option<Axes> {
     }
     let rows = ArrayView2::from_shape((n_rows, dim), rows).ok()?;
     let axes = leading(&rows, most);
-    let n_axes = cheapest(&rows, &axes.view(), n_items)?;
+    let n_axes = cheapest(&rows, &axes.view(), n_items, product)?;
     // Turned at random within what they span: coordinates of one size lose least by 8 bits of one step.
     let mut turned = axes
         .slice(ndarray::s![.., ..n_axes])
@@ -110,12 +118,13 @@ fn squared(values: &[f64]) -> f64 {
 
 /// The number of axes with the lowest cost, `None` if a scan of all dimensions costs less.
 ///
-/// Costs are in steps of 64 byte products. An item costs its scan; one that survives costs another scan of
+/// Costs are in steps of 64 byte products of registers, of which the scan's cost `product`. An item costs its scan; one that survives costs another scan of
 /// its panel and a look at all its dimensions, far from where the scan reads.
 fn cheapest(
     rows: &ArrayView2<'_, f32>,
     axes: &ArrayView2<'_, f32>,
     n_items: usize,
+    product: f64,
 ) -> Option<usize> {
     const OTHER: f64 = 0.3;
     const LOOK: f64 = 220.0;
@@ -157,10 +166,13 @@ fn cheapest(
         }
         n_survivors as f64 / (QUERIES * n_rows) as f64
     };
-    let plain = dim as f64 / 64.0 + OTHER;
+    let plain = product * dim as f64 / 64.0 + OTHER;
     let costs = CHOICES.into_iter().filter(|&n| n <= axes.ncols()).map(|n| {
         let scan = n as f64 / 64.0;
-        (scan + OTHER + survivors(n) * (16.0 * scan + LOOK), n)
+        (
+            product * scan + OTHER + survivors(n) * (16.0 * scan + LOOK),
+            n,
+        )
     });
     costs
         .filter(|&(cost, _)| cost < plain)

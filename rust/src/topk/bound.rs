@@ -93,6 +93,13 @@ pub struct Asked {
     pub unit: f64,
 }
 
+impl Asked {
+    /// ‖q‖ ‖e‖ at most, of the vectors as they came: no scaled item is longer than 1. Not for euclidean.
+    pub fn reach(self) -> f64 {
+        self.length * self.unit * UP
+    }
+}
+
 /// What holds for a whole catalogue.
 #[derive(Debug, Clone, Copy)]
 pub struct Needs {

@@ -1,6 +1,7 @@
 //! The one score that lists are ranked by. Every path ends here.
 
-use super::kernels::{BATCH, Kernels};
+use super::bound::UP;
+use super::kernels::Kernels;
 use crate::error::{CoreError, Result};
 
 /// How a query and an item compare.
@@ -45,28 +46,48 @@ impl Similarity {
     }
 }
 
-/// Canonical scores of one query and up to [`BATCH`] rows, side by side; other places hold anything.
-pub fn scores_of(
+/// A number that rounds to the same float32 as the canonical score of a row.
+///
+/// With u = 2⁻⁵³, two float64 sums of the same d products, which are exact, differ by at most
+/// 2 d u ‖q‖ ‖e‖, whatever the order (Cauchy–Schwarz); of d squared differences s, none of them negative, by
+/// 2 (d + 1) u s. A sum in any order, and with it the quicker one, is as good as the canonical sum where all
+/// within that distance rounds alike: nearly always, for a float32 is 2²⁹ times as coarse. Else the canonical
+/// sum is made.
+///
+/// `reach` is at least ‖q‖ ‖e‖; `dot` and `cosine` use it.
+pub fn score_of(
     similarity: Similarity,
     kernels: Kernels,
-    rows: &[&[f32]],
+    row: &[f32],
     query: &[f64],
-) -> [f64; BATCH] {
-    match similarity {
-        Similarity::Dot | Similarity::Cosine => kernels.dots(rows, query),
-        Similarity::Euclidean => squared_distances(rows, query).map(from_squared_distance),
-    }
-}
-
-fn squared_distances(rows: &[&[f32]], query: &[f64]) -> [f64; BATCH] {
-    let mut sums = [0.0; BATCH];
-    for (column, &query) in query.iter().enumerate() {
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            let difference = query - f64::from(row[column]);
-            *sum += difference * difference;
+    reach: f64,
+) -> f64 {
+    // Two more for the roundings of what is compared, and `UP` for all of second order.
+    let share = (query.len() + 3) as f64 * f64::EPSILON * UP;
+    let (score, low, high) = match similarity {
+        Similarity::Dot | Similarity::Cosine => {
+            let (sum, slack) = (kernels.dot(row, query), share * reach);
+            (sum, sum - slack, sum + slack)
         }
+        Similarity::Euclidean => {
+            let sum = kernels.squared_distance(row, query);
+            let of = |shift: f64| from_squared_distance(sum + shift * sum);
+            (of(0.0), of(share), of(-share))
+        }
+    };
+    if low as f32 == high as f32 {
+        return score;
     }
-    sums
+    let pairs = row.iter().zip(query);
+    match similarity {
+        Similarity::Dot | Similarity::Cosine => {
+            pairs.fold(0.0, |sum, (&value, &query)| sum + f64::from(value) * query)
+        }
+        Similarity::Euclidean => from_squared_distance(pairs.fold(0.0, |sum, (&value, &query)| {
+            let difference = query - f64::from(value);
+            sum + difference * difference
+        })),
+    }
 }
 
 fn dot(left: &[f32], right: &[f32]) -> f64 {

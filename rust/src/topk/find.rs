@@ -8,12 +8,15 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::bound::Needs;
-use super::canonical::{Similarity, scores_of};
-use super::kernels::{BATCH, Hit, Kernels, LANES, Look, Maxima};
+use super::canonical::{Similarity, score_of};
+use super::kernels::{Hit, Kernels, LANES, Look, Maxima};
 use super::query::Group;
 use super::seed::Seed;
 use super::store::Store;
 use crate::lists::{Scored, keep_best};
+
+/// Rows that are asked for together before they are read.
+const BATCH: usize = 16;
 
 /// What all queries of a search share.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,8 @@ pub struct Search {
     pub best: Vec<Scored>,
     /// In float64, as canonical sums read it.
     query: Vec<f64>,
+    /// No product with an item is larger.
+    reach: f64,
     candidates: Vec<Hit>,
     /// Places that have been scored, ascending.
     seen: Vec<u32>,
@@ -78,7 +83,8 @@ struct Pair {
 
 impl Search {
     /// Begin with a query as it came (of unit length for cosine); `excluded` is filled by the caller.
-    fn start(&mut self, query: &[f32]) {
+    fn start(&mut self, query: &[f32], reach: f64) {
+        self.reach = reach;
         self.best.clear();
         self.seen.clear();
         self.candidates.clear();
@@ -120,7 +126,7 @@ impl Finder<'_> {
         let searches = &mut searches[..n_queries];
         let rows = queries.chunks_exact(self.needs.dim);
         for (number, (search, query)) in searches.iter_mut().zip(rows).enumerate() {
-            search.start(query);
+            search.start(query, group.known[number].asked.reach());
             search.needed = self.seed(group, number, maxima, search.excluded.len());
         }
         self.gather(group, maxima, false, searches, reached);
@@ -359,6 +365,7 @@ impl Finder<'_> {
         let Search {
             best,
             query,
+            reach,
             candidates,
             ..
         } = search;
@@ -367,18 +374,12 @@ impl Finder<'_> {
             candidates.get(first..end).unwrap_or_default()
         };
         self.expect(batch(start + BATCH));
-        let batch = batch(start);
-        let mut rows: [&[f32]; BATCH] = [&[]; BATCH];
-        for (row, candidate) in rows.iter_mut().zip(batch) {
-            *row = self.row(candidate.place);
-        }
-        let rows = &rows[..batch.len()];
-        let scores = scores_of(self.needs.similarity, self.kernels, rows, query);
-        let floor = best
-            .get(self.k - 1)
-            .map_or(f32::NEG_INFINITY, |last| last.score);
+        let last = best.get(self.k - 1);
+        let floor = last.map_or(f32::NEG_INFINITY, |last| last.score);
         let before = best.len();
-        for (candidate, score) in batch.iter().zip(scores) {
+        for candidate in batch(start) {
+            let row = self.row(candidate.place);
+            let score = score_of(self.needs.similarity, self.kernels, row, query, *reach);
             let item = self.store.order[candidate.place as usize];
             let found = Scored::new(item, score);
             if found.score >= floor {

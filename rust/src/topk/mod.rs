@@ -121,7 +121,7 @@ impl ItemIndex {
         for (item, out) in axes::sample(n_items).zip(sampled.chunks_exact_mut(dim)) {
             space.centred(row(item), space.exponent, out);
         }
-        space.axes = axes::choose(&sampled, dim, n_items);
+        space.axes = axes::choose(&sampled, dim, n_items, kernels);
         let order = space.order(&rows, kernels);
         let loss = similarity == Similarity::Euclidean;
         let store = Store::new(&rows, &space, order, loss, Kernels::chosen()?);

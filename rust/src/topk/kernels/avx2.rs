@@ -7,11 +7,9 @@ macro_rules! path {
             use std::arch::x86_64::*;
 
             use super::super::super::quantise::{self, Rounded};
-            use super::super::project;
             use super::super::sweep::{self, Maxima};
-            use super::super::{
-                AHEAD, BATCH, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries,
-            };
+            use super::super::{AHEAD, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries};
+            use super::super::{project, unordered};
 
             /// Queries of a tile: with two sums each, all stay in the 16 registers.
             const QUERIES: usize = $queries;
@@ -204,48 +202,16 @@ macro_rules! path {
                 _mm_cvtsi128_si32(one) + rest
             }
 
-            /// # Safety
-            /// Every row is as long as `query`.
+            /// See [`unordered::dot`].
             #[target_feature(enable = $features)]
-            pub unsafe fn dots(rows: &[&[f32]; BATCH], n: usize, query: &[f64]) -> [f64; BATCH] {
-                let mut sums = [_mm256_setzero_pd(); 4];
-                let whole = query.len() / 4 * 4;
-                for start in (0..whole).step_by(4) {
-                    for (quarter, sum) in sums.iter_mut().enumerate().take(n.div_ceil(4)) {
-                        let mut four = [_mm_setzero_ps(); 4];
-                        for (place, values) in four.iter_mut().enumerate() {
-                            // SAFETY: four values from `start` on exist in every row.
-                            *values = unsafe {
-                                _mm_loadu_ps(rows[4 * quarter + place].as_ptr().add(start))
-                            };
-                        }
-                        let [a, b, c, d] = four;
-                        let (ab, ba) = (_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
-                        let (cd, dc) = (_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
-                        let columns = [
-                            _mm_movelh_ps(ab, cd),
-                            _mm_movehl_ps(cd, ab),
-                            _mm_movelh_ps(ba, dc),
-                            _mm_movehl_ps(dc, ba),
-                        ];
-                        // A product of two float32 is exact in float64: one rounding of the sum is left.
-                        for (column, &values) in columns.iter().enumerate() {
-                            let query = _mm256_set1_pd(query[start + column]);
-                            *sum = _mm256_fmadd_pd(_mm256_cvtps_pd(values), query, *sum);
-                        }
-                    }
-                }
-                let mut out = [0.0; BATCH];
-                for (out, sum) in out.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
-                    // SAFETY: `out` is as long as a register.
-                    unsafe { _mm256_storeu_pd(out.as_mut_ptr(), sum) };
-                }
-                for (sum, row) in out.iter_mut().zip(rows) {
-                    for (&value, &query) in row[whole..].iter().zip(&query[whole..]) {
-                        *sum += f64::from(value) * query;
-                    }
-                }
-                out
+            pub fn dot(row: &[f32], query: &[f64]) -> f64 {
+                unordered::dot(row, query, |sum, a, b| a.mul_add(b, sum))
+            }
+
+            /// See [`unordered::squared_distance`].
+            #[target_feature(enable = $features)]
+            pub fn squared_distance(row: &[f32], query: &[f64]) -> f64 {
+                unordered::squared_distance(row, query, |sum, a, b| a.mul_add(b, sum))
             }
 
             /// See [`quantise::quantise`].

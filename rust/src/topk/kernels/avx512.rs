@@ -3,9 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::super::quantise::{self, Rounded};
-use super::project;
 use super::sweep::{self, Maxima};
-use super::{AHEAD, BATCH, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries, TILE};
+use super::{AHEAD, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries, TILE};
+use super::{project, unordered};
 
 /// Queries of a tile: 6 × 4 sums and what they need fill the 32 registers.
 const QUERIES: usize = 6;
@@ -71,37 +71,48 @@ impl Tile<'_> {
     ) {
         let size = LANES * self.width;
         // SAFETY: four panels of `size` bytes stand at `bytes`; the rest as promised by the caller.
-        let mut sums = unsafe {
+        let sums = unsafe {
             let (a, b) = (self.bytes, self.bytes.add(size));
             let (c, d) = (self.bytes.add(2 * size), self.bytes.add(3 * size));
             dots_of_four::<M>([a, b, c, d], values, starts, self.width)
         };
-        if *self.lanes != [u16::MAX; TILE] {
-            for row in &mut sums {
-                for (sum, &lanes) in row.iter_mut().zip(self.lanes) {
-                    *sum = _mm512_mask_mov_epi32(_mm512_set1_epi32(i32::MIN), lanes, *sum);
-                }
-            }
-        }
-        for (row, &[a, b, c, d]) in sums.iter().enumerate() {
-            // Four registers become one of a quarter: the larger halves, again and again.
-            let ab = _mm512_max_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-            let cd = _mm512_max_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-            let all =
-                _mm512_max_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-            let (low, high) = (
-                _mm512_castsi512_si256(all),
-                _mm512_extracti64x4_epi64::<1>(all),
-            );
-            let all = _mm256_max_epi32(low, high);
-            let (low, high) = (
-                _mm256_castsi256_si128(all),
-                _mm256_extracti128_si256::<1>(all),
-            );
+        for (row, four) in sums.into_iter().enumerate() {
+            let most = largest_of_four(listable(four, *self.lanes));
             // SAFETY: row `row` of `out` has four places.
-            unsafe { _mm_storeu_si128(out.add(row * stride).cast(), _mm_max_epi32(low, high)) };
+            unsafe { _mm_storeu_si128(out.add(row * stride).cast(), most) };
         }
     }
+}
+
+/// The dots of four panels, the least number in place of those of lanes that may not be listed.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn listable(mut dots: [__m512i; TILE], lanes: [u16; TILE]) -> [__m512i; TILE] {
+    if lanes != [u16::MAX; TILE] {
+        for (dots, lanes) in dots.iter_mut().zip(lanes) {
+            *dots = _mm512_mask_mov_epi32(_mm512_set1_epi32(i32::MIN), lanes, *dots);
+        }
+    }
+    dots
+}
+
+/// The largest number of each: the larger halves of four registers, again and again.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn largest_of_four([a, b, c, d]: [__m512i; TILE]) -> __m128i {
+    let ab = _mm512_max_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let cd = _mm512_max_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    let all = _mm512_max_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let (low, high) = (
+        _mm512_castsi512_si256(all),
+        _mm512_extracti64x4_epi64::<1>(all),
+    );
+    let all = _mm256_max_epi32(low, high);
+    let (low, high) = (
+        _mm256_castsi256_si128(all),
+        _mm256_extracti128_si256::<1>(all),
+    );
+    _mm_max_epi32(low, high)
 }
 
 /// Dots of `M` queries with the lanes of four panels.
@@ -258,69 +269,16 @@ unsafe fn row_dot(row: *const u8, query: &[i8]) -> i32 {
     _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
 }
 
-/// # Safety
-/// Every row is as long as `query`.
+/// See [`unordered::dot`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub unsafe fn dots(rows: &[&[f32]; BATCH], n: usize, query: &[f64]) -> [f64; BATCH] {
-    let mut sums = [_mm512_setzero_pd(); 2];
-    for start in (0..query.len()).step_by(8) {
-        let left = (query.len() - start).min(8);
-        let mask = u8::MAX >> (8 - left);
-        for (half, sum) in sums.iter_mut().enumerate().take(n.div_ceil(8)) {
-            let mut eight = [_mm256_setzero_ps(); 8];
-            for (place, values) in eight.iter_mut().enumerate() {
-                // SAFETY: values `start..start + left` of every row exist; others are not read.
-                *values = unsafe {
-                    _mm256_maskz_loadu_ps(mask, rows[8 * half + place].as_ptr().add(start))
-                };
-            }
-            // A product of two float32 is exact in float64, so that one rounding of the sum is left.
-            for (column, &values) in transpose(eight).iter().enumerate().take(left) {
-                let query = _mm512_set1_pd(query[start + column]);
-                *sum = _mm512_fmadd_pd(_mm512_cvtps_pd(values), query, *sum);
-            }
-        }
-    }
-    let mut out = [0.0; BATCH];
-    // SAFETY: `out` is as long as two registers.
-    unsafe {
-        _mm512_storeu_pd(out.as_mut_ptr(), sums[0]);
-        _mm512_storeu_pd(out.as_mut_ptr().add(8), sums[1]);
-    }
-    out
+pub fn dot(row: &[f32], query: &[f64]) -> f64 {
+    unordered::dot(row, query, |sum, a, b| a.mul_add(b, sum))
 }
 
-/// Eight rows of eight become eight columns.
-#[inline]
+/// See [`unordered::squared_distance`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
-    let [a, b, c, d, e, f, g, h] = rows;
-    let (ab, ba) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    let (cd, dc) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-    let (ef, fe) = (_mm256_unpacklo_ps(e, f), _mm256_unpackhi_ps(e, f));
-    let (gh, hg) = (_mm256_unpacklo_ps(g, h), _mm256_unpackhi_ps(g, h));
-    let upper = [
-        _mm256_shuffle_ps::<0x44>(ab, cd),
-        _mm256_shuffle_ps::<0xee>(ab, cd),
-        _mm256_shuffle_ps::<0x44>(ba, dc),
-        _mm256_shuffle_ps::<0xee>(ba, dc),
-    ];
-    let lower = [
-        _mm256_shuffle_ps::<0x44>(ef, gh),
-        _mm256_shuffle_ps::<0xee>(ef, gh),
-        _mm256_shuffle_ps::<0x44>(fe, hg),
-        _mm256_shuffle_ps::<0xee>(fe, hg),
-    ];
-    [
-        _mm256_permute2f128_ps::<0x20>(upper[0], lower[0]),
-        _mm256_permute2f128_ps::<0x20>(upper[1], lower[1]),
-        _mm256_permute2f128_ps::<0x20>(upper[2], lower[2]),
-        _mm256_permute2f128_ps::<0x20>(upper[3], lower[3]),
-        _mm256_permute2f128_ps::<0x31>(upper[0], lower[0]),
-        _mm256_permute2f128_ps::<0x31>(upper[1], lower[1]),
-        _mm256_permute2f128_ps::<0x31>(upper[2], lower[2]),
-        _mm256_permute2f128_ps::<0x31>(upper[3], lower[3]),
-    ]
+pub fn squared_distance(row: &[f32], query: &[f64]) -> f64 {
+    unordered::squared_distance(row, query, |sum, a, b| a.mul_add(b, sum))
 }
 
 /// See [`sweep::sweep`], whose loop this is.

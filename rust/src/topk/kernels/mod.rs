@@ -1,6 +1,6 @@
-//! The five inner loops of a search, written once for each set of instructions.
+//! The inner loops of a search, written once for each set of instructions.
 //!
-//! All paths give the same integers and the same canonical sums; only the range of a query's 8-bit values
+//! All paths give the same integers; sums of floats differ by no more than their bounds allow. Only the range of a query's 8-bit values
 //! differs ([`Kernels::query_limit`]), and with it how many items survive the scan, never which are listed.
 
 #![allow(unsafe_code)]
@@ -16,12 +16,15 @@
 )]
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
 mod project;
 mod sweep;
+mod unordered;
 
 use super::quantise::{Rounded, quantise};
 use crate::cpu::Cpu;
@@ -34,8 +37,6 @@ pub use sweep::{Maxima, PanelStats, Side};
 pub const LANES: usize = 16;
 /// Panels that are scanned together; catalogues are padded to a multiple.
 pub const TILE: usize = 4;
-/// Items whose canonical sums run side by side.
-pub const BATCH: usize = 16;
 /// Hits whose rows are asked for before they are read.
 const AHEAD: usize = 8;
 
@@ -154,6 +155,9 @@ pub enum Kernels {
     /// AVX-512 with 8-bit dot products.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
+    /// [`Kernels::Avx512Vnni`] and 8-bit products of tiles.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
 }
 
 impl Kernels {
@@ -165,6 +169,8 @@ impl Kernels {
     pub fn chosen() -> Result<Self> {
         Ok(match Cpu::chosen()? {
             #[cfg(target_arch = "x86_64")]
+            Cpu::AmxInt8 => Self::Amx,
+            #[cfg(target_arch = "x86_64")]
             Cpu::Avx512Vnni => Self::Avx512Vnni,
             #[cfg(target_arch = "x86_64")]
             Cpu::AvxVnni => Self::AvxVnni,
@@ -172,6 +178,15 @@ impl Kernels {
             Cpu::Avx2 | Cpu::Avx512 => Self::Avx2,
             _ => Self::Portable,
         })
+    }
+
+    /// Whether many queries are multiplied in tiles.
+    pub fn has_tiles(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => true,
+            _ => false,
+        }
     }
 
     /// Largest absolute value of a query's bytes. AVX2 adds pairs of products in 16 bits: 2 · 255 · 63
@@ -205,7 +220,11 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Self::AvxVnni => avx2::vnni::maxima(panels, queries, out),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::maxima(panels, queries, out),
+                Self::Amx if queries.starts.len() >= amx::QUERIES => {
+                    amx::maxima(panels, queries, out);
+                }
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni | Self::Amx => avx512::maxima(panels, queries, out),
             }
         }
     }
@@ -228,7 +247,7 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Self::AvxVnni => avx2::vnni::look(panel, looks, found),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::look(panel, looks, found),
+                Self::Avx512Vnni | Self::Amx => avx512::look(panel, looks, found),
             }
         }
     }
@@ -253,29 +272,39 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Self::AvxVnni => avx2::vnni::closer(rows, queries, hits),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::closer(rows, queries, hits),
+                Self::Avx512Vnni | Self::Amx => avx512::closer(rows, queries, hits),
             }
         }
     }
 
-    /// Canonical sums of one query with up to [`BATCH`] rows: products in float64, added in index order.
-    /// The other places of the answer hold anything.
-    ///
-    /// # Panics
-    /// If there is no row, or too many, or one of another width.
-    pub fn dots(self, rows: &[&[f32]], query: &[f64]) -> [f64; BATCH] {
-        let n = rows.len();
-        let rows = batch(rows, query.len());
-        // SAFETY: every row is as long as the query; `chosen` found the instructions.
+    /// Dot of a row with a query: products in float64, which are exact, added in any order.
+    pub fn dot(self, row: &[f32], query: &[f64]) -> f64 {
+        // SAFETY: `chosen` found the instructions.
         unsafe {
             match self {
-                Self::Portable => portable::dots(&rows, n, query),
+                Self::Portable => unordered::dot(row, query, |sum, a, b| sum + a * b),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => avx2::plain::dots(&rows, n, query),
+                Self::Avx2 => avx2::plain::dot(row, query),
                 #[cfg(target_arch = "x86_64")]
-                Self::AvxVnni => avx2::vnni::dots(&rows, n, query),
+                Self::AvxVnni => avx2::vnni::dot(row, query),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::dots(&rows, n, query),
+                Self::Avx512Vnni | Self::Amx => avx512::dot(row, query),
+            }
+        }
+    }
+
+    /// Squared distance of a row and a query: squares in float64, added in any order.
+    pub fn squared_distance(self, row: &[f32], query: &[f64]) -> f64 {
+        // SAFETY: `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => unordered::squared_distance(row, query, |sum, a, b| sum + a * b),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::squared_distance(row, query),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::squared_distance(row, query),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni | Self::Amx => avx512::squared_distance(row, query),
             }
         }
     }
@@ -294,7 +323,7 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Self::AvxVnni => avx2::vnni::sweep(maxima, take),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::sweep(maxima, take),
+                Self::Avx512Vnni | Self::Amx => avx512::sweep(maxima, take),
             }
         }
     }
@@ -310,7 +339,7 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Self::AvxVnni => avx2::vnni::quantise(values, step, limit, out),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::quantise(values, step, limit, out),
+                Self::Avx512Vnni | Self::Amx => avx512::quantise(values, step, limit, out),
             }
         }
     }
@@ -334,7 +363,7 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Self::AvxVnni => avx2::vnni::project(rows, dim, matrix, out),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::project(rows, dim, matrix, out),
+                Self::Avx512Vnni | Self::Amx => avx512::project(rows, dim, matrix, out),
             }
         }
     }
@@ -350,7 +379,7 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Self::AvxVnni => avx2::vnni::count(values, level),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => avx512::count(values, level),
+                Self::Avx512Vnni | Self::Amx => avx512::count(values, level),
             }
         }
     }
@@ -369,11 +398,4 @@ impl Kernels {
         #[cfg(not(target_arch = "x86_64"))]
         let _ = values;
     }
-}
-
-/// A full batch: the last row again in the places that are left.
-fn batch<'a>(rows: &[&'a [f32]], width: usize) -> [&'a [f32]; BATCH] {
-    assert!(!rows.is_empty() && rows.len() <= BATCH);
-    assert!(rows.iter().all(|row| row.len() == width));
-    std::array::from_fn(|place| rows[place.min(rows.len() - 1)])
 }

@@ -1,6 +1,6 @@
 //! Plain Rust: for CPUs without the other paths, and what they are tested against.
 
-use super::{BATCH, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries};
+use super::{CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries};
 
 pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let size = LANES * panels.width;
@@ -61,14 +61,4 @@ fn row_dot(row: &[u8], query: &[i8]) -> i32 {
         .zip(query)
         .map(|(&item, &query)| i32::from(item) * i32::from(query))
         .sum()
-}
-
-pub fn dots(rows: &[&[f32]; BATCH], n: usize, query: &[f64]) -> [f64; BATCH] {
-    let mut sums = [0.0; BATCH];
-    for (column, &query) in query.iter().enumerate() {
-        for (sum, row) in sums.iter_mut().zip(&rows[..n]) {
-            *sum += f64::from(row[column]) * query;
-        }
-    }
-    sums
 }
