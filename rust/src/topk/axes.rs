@@ -41,13 +41,18 @@ pub fn choose(rows: &[f32], dim: usize, n_items: usize, kernels: Kernels) -> Opt
     }
     let rows = ArrayView2::from_shape((n_rows, dim), rows).ok()?;
     let axes = leading(&rows, most);
-    let n_axes = cheapest(&rows, &axes.view(), n_items, product)?;
+    let (n_axes, front) = cheapest(&rows, &axes.view(), n_items, product)?;
     // Turned at random within what they span: coordinates of one size lose least by 8 bits of one step.
-    let mut turned = axes
-        .slice(ndarray::s![.., ..n_axes])
-        .dot(&noise(n_axes, n_axes));
+    // What few queries read and the rest keep their spans.
+    let mut turned = axes.slice(ndarray::s![.., ..n_axes]).to_owned();
+    for part in [0..front, front..n_axes] {
+        let mut part = turned.slice_mut(ndarray::s![.., part]);
+        let n = part.ncols();
+        let other = part.dot(&noise(n, n));
+        part.assign(&other);
+    }
     orthonormalise(&mut turned);
-    Some(Axes::new(&turned.view()))
+    Some(Axes::new(&turned.view(), front))
 }
 
 /// The leading principal directions as columns, by subspace iteration on the rows' second moments.
@@ -116,7 +121,8 @@ fn squared(values: &[f64]) -> f64 {
     values.iter().map(|value| value * value).sum()
 }
 
-/// The number of axes with the lowest cost, `None` if a scan of all dimensions costs less.
+/// The numbers of axes with the lowest costs for many queries and, among the first of these, for few;
+/// `None` if a scan of all dimensions costs less for many.
 ///
 /// Costs are in steps of 64 byte products of registers, of which the scan's cost `product`. An item costs its scan; one that survives costs another scan of
 /// its panel and a look at all its dimensions, far from where the scan reads.
@@ -125,9 +131,11 @@ fn cheapest(
     axes: &ArrayView2<'_, f32>,
     n_items: usize,
     product: f64,
-) -> Option<usize> {
+) -> Option<(usize, usize)> {
     const OTHER: f64 = 0.3;
     const LOOK: f64 = 220.0;
+    /// Few queries wait for memory: a step is a line of it, and a survivor costs so many.
+    const LINES: f64 = 12.0;
     /// A rounded vector differs from the vector by about this share of its length.
     const ROUNDING: f32 = 0.008;
     let (n_rows, dim) = rows.dim();
@@ -166,16 +174,22 @@ fn cheapest(
         }
         n_survivors as f64 / (QUERIES * n_rows) as f64
     };
-    let plain = product * dim as f64 / 64.0 + OTHER;
-    let costs = CHOICES.into_iter().filter(|&n| n <= axes.ncols()).map(|n| {
+    let left: Vec<(usize, f64)> = CHOICES
+        .into_iter()
+        .filter(|&n| n <= axes.ncols())
+        .map(|n| (n, survivors(n)))
+        .collect();
+    let least = |most: usize, cost: &dyn Fn(usize, f64) -> f64| {
+        let choices = left.iter().filter(|&&(n, _)| n <= most);
+        choices
+            .map(|&(n, survivors)| (cost(n, survivors), n))
+            .min_by(|left, right| left.0.total_cmp(&right.0))
+    };
+    let (cost, n_axes) = least(usize::MAX, &|n, survivors| {
         let scan = n as f64 / 64.0;
-        (
-            product * scan + OTHER + survivors(n) * (16.0 * scan + LOOK),
-            n,
-        )
-    });
-    costs
-        .filter(|&(cost, _)| cost < plain)
-        .min_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, n_axes)| n_axes)
+        product * scan + OTHER + survivors * (16.0 * scan + LOOK)
+    })?;
+    let plain = product * dim as f64 / 64.0 + OTHER;
+    let (_, front) = least(n_axes, &|n, survivors| n as f64 / 64.0 + survivors * LINES)?;
+    (cost < plain).then_some((n_axes, front))
 }

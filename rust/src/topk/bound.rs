@@ -198,7 +198,7 @@ mod tests {
                         continue; // nothing is ruled out
                     }
                     let (panel, lane) = (place / LANES, place % LANES);
-                    let stats = index.store.stats(panel..panel + 1);
+                    let stats = index.store.stats(panel..panel + 1, index.store.width);
                     let look = Look {
                         query: group.row(number),
                         start: group.starts[number],
@@ -211,6 +211,18 @@ mod tests {
                     let mut hits = Vec::new();
                     kernels.look(index.store.panel(panel), &[look], &mut hits);
                     prop_assert_eq!(hits.len(), 1, "{} of {}", floor, needed);
+                    // The same as far as a scan for few queries reads.
+                    let front = index.space.front();
+                    let stats = index.store.stats(panel..panel + 1, front);
+                    let [of_length, of_rounding, _] = known.factors;
+                    let factors = [of_length, of_rounding, known.scan_rest];
+                    let dot: i32 = (0..front)
+                        .map(|at| {
+                            let byte = index.store.panel(panel)[(at / 4 * LANES + lane) * 4 + at % 4];
+                            i32::from(group.row(number)[at]) * (i32::from(byte) - 128)
+                        })
+                        .sum();
+                    prop_assert!(stats.side(0, known.step, factors).bound(dot) >= needed);
                     if index.store.has_codes() {
                         let rows = index.store.code_rows(dim, similarity == Similarity::Euclidean);
                         let queries: Vec<_> = group.codes().collect();

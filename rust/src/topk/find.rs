@@ -180,7 +180,7 @@ impl Finder<'_> {
         for chunk in 0..self.n_chunks() {
             let (panels, row) = self.chunk(group, number, chunk);
             let step = group.known[number].step;
-            seed.add(&maxima[row], self.store.stats(panels), step);
+            seed.add(&maxima[row], self.store.stats(panels, group.depth), step);
         }
         seed.reached_by(self.k.saturating_add(n_excluded), self.kernels)
     }
@@ -269,7 +269,9 @@ impl Finder<'_> {
         let (panels, _) = self.chunk(group, 0, chunk);
         by_panel(pairs, panels.clone(), starts, sorted);
         found.clear();
-        let stats = self.store.stats(panels.clone());
+        let stats = self.store.stats(panels.clone(), self.store.width);
+        // Where the scan reads a part of an item, what is left may lower all that looked good.
+        let guess = !errors && group.depth < self.store.width;
         let mut looks = Vec::with_capacity(searches.len());
         let mut panels_left = sorted
             .chunk_by(|left, right| left.panel == right.panel)
@@ -289,7 +291,11 @@ impl Finder<'_> {
                     query: group.row(number),
                     start: group.starts[number],
                     side: stats.side(panel as usize - panels.start, known.step, factors),
-                    needed: searches[number].needed,
+                    needed: if guess {
+                        f32::NEG_INFINITY
+                    } else {
+                        searches[number].needed
+                    },
                     lanes: searches[number].listable(panel, self.lanes[panel as usize]),
                     number: pair.query,
                     first: panel * LANES as u32,
@@ -333,11 +339,13 @@ impl Finder<'_> {
         }
         let first = panels.start as u32;
         let known = &group.known[number];
+        let [of_length, of_rounding, _] = known.factors;
+        let factors = [of_length, of_rounding, known.scan_rest];
         let maxima = Maxima {
             values: &maxima[row],
-            stats: self.store.stats(panels),
+            stats: self.store.stats(panels, group.depth),
             step: known.step,
-            factors: if errors { known.factors } else { [0.0; 3] },
+            factors: if errors { factors } else { [0.0; 3] },
             needed,
         };
         self.kernels.sweep(maxima, &mut |panel| {

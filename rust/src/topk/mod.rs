@@ -266,7 +266,7 @@ impl ItemIndex {
         maxima.resize(n_panels * n_queries, 0);
         let scan = |(chunk, out): (usize, &mut [i32])| {
             let panels = chunk * finder.chunk..n_panels.min((chunk + 1) * finder.chunk);
-            let panels = self.store.panels(finder.lanes, panels);
+            let panels = self.store.panels(finder.lanes, panels, group.depth);
             finder.kernels.maxima(panels, group.scan(), out);
         };
         let size = finder.chunk * n_queries;

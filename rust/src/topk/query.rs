@@ -6,12 +6,20 @@ use super::kernels::{CodeQuery, Kernels, Queries};
 use super::quantise::{largest, step_for};
 use super::space::{Space, dot, length, scaled};
 
+/// Queries from which on the products of a scan take longer than its memory.
+const FEW: usize = 16;
+
 /// A few queries that are searched together.
 #[derive(Debug, Default)]
 pub struct Group {
     /// 8-bit values for the panels, (query, width), and −128 times their sums.
     pub values: Vec<i8>,
     pub starts: Vec<i32>,
+    /// Values of a row that the scan of all panels reads, the first ones.
+    pub depth: usize,
+    /// Where these are not all: (query, depth), and −128 times their sums.
+    front: Vec<i8>,
+    front_starts: Vec<i32>,
     /// 8-bit values for the rows of all dimensions, (query, dim); empty without them.
     pub codes: Vec<i8>,
     /// What is known of each.
@@ -27,6 +35,8 @@ pub struct Known {
     /// Steps and factors for a panel's bound.
     pub step: f32,
     pub factors: [f32; 3],
+    /// The last factor where a panel is read as far as the scan reads.
+    pub scan_rest: f32,
     /// What a panel's bound has on top.
     pub extra: f64,
     /// Step, −128 · sum, and factors for a row of all dimensions.
@@ -36,7 +46,7 @@ pub struct Known {
 }
 
 impl Group {
-    /// Take in queries, (query, dim).
+    /// Take in queries, (query, dim). The scan for few of them waits for memory, and reads less.
     pub fn prepare(
         &mut self,
         queries: &[f32],
@@ -48,6 +58,8 @@ impl Group {
         let limit = kernels.query_limit();
         let (dim, width) = (space.centre.len(), space.width());
         let n_queries = queries.len() / dim;
+        let few = n_queries < FEW;
+        self.depth = if few { space.front() } else { width };
         let centred = similarity == Similarity::Euclidean;
         self.scaled.resize(queries.len(), 0.0);
         self.known.clear();
@@ -98,11 +110,29 @@ impl Group {
             let (of_length, extra) = errors.map_or((0.0, 0.0), |errors: Projection| {
                 errors.errors(whole, part, longest)
             });
-            let rest = errors.map_or(0.0, |errors| errors.rest(whole, part));
+            let [rest, scan_rest] = errors.map_or([0.0; 2], |errors| {
+                let scanned = if few {
+                    length(&values[..self.depth])
+                } else {
+                    part
+                };
+                [part, scanned].map(|part| errors.rest(whole, part))
+            });
+            known.scan_rest = above(scan_rest);
             known.step = rounded.step;
             known.factors = [rounded.error + of_length, rounded.length, rest].map(above);
             known.extra = extra;
             self.starts.push(-128 * rounded.sum);
+        }
+        self.front.clear();
+        self.front_starts.clear();
+        if self.depth < width {
+            for row in self.values.chunks_exact(width) {
+                let front = &row[..self.depth];
+                let sum: i32 = front.iter().map(|&value| i32::from(value)).sum();
+                self.front.extend_from_slice(front);
+                self.front_starts.push(-128 * sum);
+            }
         }
         if errors.is_none() {
             return;
@@ -136,11 +166,13 @@ impl Group {
         })
     }
 
-    /// All queries, for the panels.
+    /// All queries, as the scan of all panels reads them.
     pub fn scan(&self) -> Queries<'_> {
-        Queries {
-            values: &self.values,
-            starts: &self.starts,
-        }
+        let (values, starts) = if self.front.is_empty() {
+            (&self.values, &self.starts)
+        } else {
+            (&self.front, &self.front_starts)
+        };
+        Queries { values, starts }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::bound::Projection;
 use super::kernels::{BLOCK, LANES};
 use super::space::{Axes, Space};
-use super::store::Store;
+use super::store::{COLUMNS, Store};
 use super::{ItemIndex, Similarity};
 use crate::error::Result;
 use crate::mapped::{Array, IndexFile, Part};
@@ -13,15 +13,15 @@ use crate::mapped::{Array, IndexFile, Part};
 /// What the file says that it holds.
 pub const FORMAT: &str = "llmseq item index";
 /// Raised whenever the arrays change.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 const SIMILARITIES: [Similarity; 3] = [Similarity::Dot, Similarity::Cosine, Similarity::Euclidean];
 
 /// The numbers of an index, as the file has them.
 #[derive(Debug)]
 pub struct Numbers {
-    /// Items, width, axes, exponent, similarity.
-    whole: [i64; 5],
+    /// Items, width, axes, those of the front, exponent, similarity.
+    whole: [i64; 6],
     /// Longest z, and the errors of a projection.
     real: [f64; 3],
 }
@@ -37,6 +37,7 @@ impl Numbers {
                 n_items as i64,
                 space.centre.len() as i64,
                 axes.map_or(0, |axes| axes.number as i64),
+                axes.map_or(0, |axes| axes.front as i64),
                 i64::from(space.exponent),
                 number.map_or(-1, |number| number as i64),
             ],
@@ -77,15 +78,16 @@ impl ItemIndex {
         let misfit = || file.damaged("its arrays do not fit together");
         let (whole, real): (Array<i64>, Array<f64>) =
             (file.array("numbers")?, file.array("lengths")?);
-        let (&[n_items, dim, n_axes, exponent, similarity], &[longest, rounding, skew]) =
+        let (&[n_items, dim, n_axes, front, exponent, similarity], &[longest, rounding, skew]) =
             (&*whole, &*real)
         else {
             return Err(misfit());
         };
-        let (Ok(n_items), Ok(dim), Ok(n_axes), Ok(exponent)) = (
+        let (Ok(n_items), Ok(dim), Ok(n_axes), Ok(front), Ok(exponent)) = (
             u32::try_from(n_items).map(|n| n as usize),
             u16::try_from(dim.wrapping_sub(1)).map(|n| usize::from(n) + 1),
             u16::try_from(n_axes).map(usize::from),
+            u16::try_from(front).map(usize::from),
             i16::try_from(exponent).map(i32::from),
         ) else {
             return Err(misfit());
@@ -98,6 +100,7 @@ impl ItemIndex {
             Some(Axes {
                 values: values.to_vec(),
                 number: n_axes,
+                front,
                 errors: Projection { rounding, skew },
             })
         } else {
@@ -132,9 +135,12 @@ impl ItemIndex {
                 .as_ref()
                 .is_none_or(|axes| axes.values.len() == dim * n_axes)
             && n_axes.is_multiple_of(BLOCK)
+            && front.is_multiple_of(4)
+            && front <= n_axes
+            && (front > 0) == (n_axes > 0)
             && store.order.len() == n_items
             && store.bytes.len() == n_panels * LANES * width
-            && store.stats.len() == n_panels * 5
+            && store.stats.len() == n_panels * COLUMNS
             && store.codes.len() == code_rows * dim
             && store.code_stats.len() == code_rows * 3
             && is_permutation(&store.order)

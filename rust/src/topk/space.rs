@@ -17,13 +17,15 @@ pub struct Axes {
     pub values: Vec<f32>,
     /// How many; [`BLOCK`] divides it.
     pub number: usize,
+    /// A scan for few queries looks at the first so many alone; 4 divides it.
+    pub front: usize,
     /// How far from exact a projection may be.
     pub errors: Projection,
 }
 
 impl Axes {
     /// Take columns, (dim, axis), and measure how far they are from orthonormal.
-    pub fn new(columns: &ArrayView2<'_, f32>) -> Self {
+    pub fn new(columns: &ArrayView2<'_, f32>, front: usize) -> Self {
         let (dim, n_axes) = columns.dim();
         let mut squared = vec![0.0_f64; n_axes * n_axes];
         for row in columns.rows() {
@@ -47,6 +49,7 @@ impl Axes {
         Self {
             values: blocks.collect(),
             number: n_axes,
+            front,
             errors: Projection {
                 rounding: unit / (1.0 - unit) * trace.sqrt() * 1.001,
                 skew: skew.sqrt() * 1.001 + 1e-12,
@@ -89,6 +92,13 @@ impl Space {
         self.axes.as_ref().map_or(plain, |axes| axes.number)
     }
 
+    /// Bytes of an item that a scan for few queries reads, the first ones.
+    pub fn front(&self) -> usize {
+        self.axes
+            .as_ref()
+            .map_or_else(|| self.width(), |axes| axes.front)
+    }
+
     /// Mean of the scaled rows.
     pub fn mean(&self, rows: &[f32]) -> Vec<f32> {
         let dim = self.centre.len();
@@ -110,8 +120,8 @@ impl Space {
         (0..dim).map(|at| (column(at) / n_rows) as f32).collect()
     }
 
-    /// Items by falling length of what is not scanned (without axes, of all): panels of equals have the
-    /// tightest bounds.
+    /// Items by falling length of what a scan for few queries does not read (without axes, of all): panels of
+    /// equals have the tightest bounds.
     pub fn order(&self, rows: &[f32], kernels: Kernels) -> Vec<u32> {
         let keys: Vec<f64> = self.per_item(rows, kernels, |whole, part| {
             part.map_or(whole, |(_, rest)| rest)
@@ -153,7 +163,7 @@ impl Space {
                     whole,
                     self.axes.as_ref().map(|axes| {
                         let n = axes.number;
-                        let part = length(&projected[number * n..(number + 1) * n]);
+                        let part = length(&projected[number * n..][..axes.front]);
                         (part, axes.errors.rest(whole, part))
                     }),
                 )

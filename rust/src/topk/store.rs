@@ -12,6 +12,8 @@ use crate::mapped::Array;
 
 /// Panels are padded to a multiple of this.
 pub const PADDING: usize = 16;
+/// Statistics of a panel.
+pub const COLUMNS: usize = 6;
 const LIMIT: i8 = 127;
 
 /// 8-bit copies of all items in the order of the scan.
@@ -45,7 +47,7 @@ impl Store {
         let code_rows = if space.axes.is_some() { order.len() } else { 0 };
         let mut codes = vec![0_u8; code_rows * dim];
         let mut code_stats = vec![0.0_f32; code_rows * 3];
-        let mut stats = vec![[0.0_f32; 5]; n_panels];
+        let mut stats = vec![[0.0_f32; COLUMNS]; n_panels];
         // A panel without axes has no codes; a chunk of nothing must still come once a panel.
         let mut parts: Vec<Part<'_>> = bytes
             .chunks_exact_mut(LANES * width)
@@ -75,7 +77,7 @@ impl Store {
                     part.fill(rows, space, loss, kernels, scratch);
                 }
             });
-        let columns = (0..5).flat_map(|column| stats.iter().map(move |row| row[column]));
+        let columns = (0..COLUMNS).flat_map(|column| stats.iter().map(move |row| row[column]));
         Self {
             stats: columns.collect::<Vec<f32>>().into(),
             order: order.into(),
@@ -86,12 +88,13 @@ impl Store {
         }
     }
 
-    /// Some panels with the lanes that may be listed.
-    pub fn panels<'a>(&'a self, lanes: &'a [u16], which: Range<usize>) -> Panels<'a> {
+    /// Some panels, of whose items `depth` bytes are read, with the lanes that may be listed.
+    pub fn panels<'a>(&'a self, lanes: &'a [u16], which: Range<usize>, depth: usize) -> Panels<'a> {
         let size = LANES * self.width;
         Panels {
             bytes: &self.bytes[which.start * size..which.end * size],
             width: self.width,
+            depth,
             lanes: &lanes[which],
         }
     }
@@ -102,15 +105,15 @@ impl Store {
         &self.bytes[which * size..][..size]
     }
 
-    /// Statistics of some panels.
-    pub fn stats(&self, which: Range<usize>) -> PanelStats<'_> {
-        let n_panels = self.stats.len() / 5;
+    /// Statistics of some panels, read as far as `depth`.
+    pub fn stats(&self, which: Range<usize>, depth: usize) -> PanelStats<'_> {
+        let n_panels = self.stats.len() / COLUMNS;
         let column = |number: usize| &self.stats[number * n_panels..][which.clone()];
         PanelStats {
             scale: column(0),
             length: column(1),
             rounding: column(2),
-            rest: column(3),
+            rest: column(if depth < self.width { 5 } else { 3 }),
             loss: column(4),
         }
     }
@@ -142,7 +145,7 @@ struct Scratch {
 struct Part<'a> {
     items: &'a [u32],
     bytes: &'a mut [u8],
-    stats: &'a mut [f32; 5],
+    stats: &'a mut [f32; COLUMNS],
     codes: &'a mut [u8],
     code_stats: &'a mut [f32],
 }
@@ -177,7 +180,7 @@ impl Part<'_> {
         integers.clear();
         integers.resize(width.max(dim), 0);
         let step = step_for(largest(scanned), LIMIT);
-        let mut most = [0.0_f64; 3];
+        let mut most = [0.0_f64; 4];
         let mut least = f64::INFINITY;
         for (lane, values) in scanned.chunks_exact(n_scanned).enumerate() {
             let rounded = kernels.quantise(values, step, LIMIT, integers);
@@ -189,15 +192,21 @@ impl Part<'_> {
             let part = length(values);
             let whole = length(&centred[lane * dim..(lane + 1) * dim]);
             let errors = space.axes.as_ref().map(|axes| axes.errors);
-            let rest = errors.map_or(0.0, |errors| errors.rest(whole, part));
-            for (most, value) in most.iter_mut().zip([part, rounded.error, rest]) {
+            let [rest, behind_front] = errors.map_or([0.0; 2], |errors| {
+                let front = length(&values[..space.front()]);
+                [part, front].map(|part| errors.rest(whole, part))
+            });
+            for (most, value) in most
+                .iter_mut()
+                .zip([part, rounded.error, rest, behind_front])
+            {
                 *most = most.max(value);
             }
             least = least.min(whole);
         }
         let loss = if loss { half_square(least) } else { 0.0 };
-        let [part, error, rest] = most.map(above);
-        *self.stats = [step, part, error, rest, loss];
+        let [part, error, rest, behind_front] = most.map(above);
+        *self.stats = [step, part, error, rest, loss, behind_front];
         if self.codes.is_empty() {
             return;
         }

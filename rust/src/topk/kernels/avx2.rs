@@ -24,10 +24,10 @@ macro_rules! path {
                         // a row of `out` has `n_panels` places.
                         unsafe {
                             let panel = panels.bytes.as_ptr().add(number * size);
-                            let values = queries.values.as_ptr().add(first * panels.width);
+                            let values = queries.values.as_ptr().add(first * panels.depth);
                             let starts = queries.starts.as_ptr().add(first);
                             let out = out.as_mut_ptr().add(first * n_panels + number);
-                            let tile = (panel, panels.width, lanes);
+                            let tile = (panel, panels.depth, lanes);
                             match n_queries - first {
                                 1 => tile_maxima::<1>(tile, values, starts, out, n_panels),
                                 2 => tile_maxima::<2>(tile, values, starts, out, n_panels),
@@ -45,7 +45,7 @@ macro_rules! path {
             }
 
             /// # Safety
-            /// The panel holds `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers,
+            /// The panel holds at least `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers,
             /// `out` a place every `stride`.
             #[inline]
             #[target_feature(enable = $features)]

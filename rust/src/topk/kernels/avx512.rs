@@ -1,6 +1,7 @@
 //! AVX-512 with VNNI: one instruction multiplies 64 pairs of bytes and adds them up in fours.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::super::quantise::{self, Rounded};
 use super::sweep::{self, Maxima};
@@ -15,25 +16,24 @@ const TOGETHER: usize = 8;
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
-    let tile_bytes = TILE * LANES * panels.width;
-    let lines = tile_bytes / 64;
+    let size = LANES * panels.width;
+    let lines = TILE * panels.depth / 4;
     for (number, lanes) in panels.lanes.as_chunks::<TILE>().0.iter().enumerate() {
-        // SAFETY: `bytes` holds `tile_bytes` for every four panels.
-        let bytes = unsafe { panels.bytes.as_ptr().add(number * tile_bytes) };
+        // SAFETY: there are `size` bytes for each panel.
+        let bytes = unsafe { panels.bytes.as_ptr().add(number * TILE * size) };
         let tile = Tile {
             bytes,
-            width: panels.width,
+            size,
+            width: panels.depth,
             lanes,
         };
         for first in (0..n_queries).step_by(QUERIES) {
             let m = QUERIES.min(n_queries - first);
-            // A share of the next tile; behind the last one a prefetch reads nothing.
-            for line in first * lines / n_queries..(first + m) * lines / n_queries {
-                _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(tile_bytes + line * 64).cast());
-            }
+            let share = first * lines / n_queries..(first + m) * lines / n_queries;
+            expect(bytes.wrapping_add(TILE * size), size, panels.depth, share);
             // SAFETY: rows `first..first + m` exist in all three, and a row of `out` has `n_panels` places.
             unsafe {
-                let values = queries.values.as_ptr().add(first * panels.width);
+                let values = queries.values.as_ptr().add(first * panels.depth);
                 let starts = queries.starts.as_ptr().add(first);
                 let out = out.as_mut_ptr().add(first * n_panels + number * TILE);
                 match m {
@@ -49,9 +49,30 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     }
 }
 
+/// Ask for some lines of four panels: those of the bytes that are read, counted from the first panel on.
+/// Behind the last panel nothing is read.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn expect(panels: *const u8, size: usize, depth: usize, lines: Range<usize>) {
+    let of_panel = depth / 4;
+    let mut line = lines.start;
+    while line < lines.end {
+        let first = line / of_panel * of_panel;
+        let panel = panels.wrapping_add(first / of_panel * size);
+        let end = lines.end.min(first + of_panel);
+        for line in line..end {
+            _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add((line - first) * 64).cast());
+        }
+        line = end;
+    }
+}
+
 /// Four panels that follow each other.
 struct Tile<'a> {
     bytes: *const u8,
+    /// Bytes of each.
+    size: usize,
+    /// Bytes of an item that are read.
     width: usize,
     lanes: &'a [u16; TILE],
 }
@@ -69,7 +90,7 @@ impl Tile<'_> {
         out: *mut i32,
         stride: usize,
     ) {
-        let size = LANES * self.width;
+        let size = self.size;
         // SAFETY: four panels of `size` bytes stand at `bytes`; the rest as promised by the caller.
         let sums = unsafe {
             let (a, b) = (self.bytes, self.bytes.add(size));

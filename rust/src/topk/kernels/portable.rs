@@ -4,11 +4,11 @@ use super::{CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries};
 
 pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let size = LANES * panels.width;
-    let rows = queries.values.chunks_exact(panels.width);
+    let rows = queries.values.chunks_exact(panels.depth);
     let n_panels = panels.lanes.len();
     for ((query, &start), out) in rows.zip(queries.starts).zip(out.chunks_exact_mut(n_panels)) {
-        let panels = panels.bytes.chunks_exact(size).zip(panels.lanes);
-        for (out, (panel, &lanes)) in out.iter_mut().zip(panels) {
+        let each = panels.bytes.chunks_exact(size).zip(panels.lanes);
+        for (out, (panel, &lanes)) in out.iter_mut().zip(each) {
             let scores = panel_scores(panel, query, start);
             *out = (0..LANES)
                 .filter(|lane| lanes >> lane & 1 == 1)
