@@ -27,7 +27,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--models", help="Names separated by commas. [default: all of the run]")
 @click.option("--dataset", type=_PATH, help="The run's dataset, if it was moved.")
 def command(run: Path, out: Path, form: str, models: str | None, dataset: Path | None) -> None:
-    r"""Write the lists of the run folder RUN as tables for other tools.
+    """Write the lists of the run folder RUN as tables for other tools.
 
     The folder holds a file of lists for each model, the targets, and for all formats but trec the
     train events and the catalogue.
@@ -35,7 +35,7 @@ def command(run: Path, out: Path, form: str, models: str | None, dataset: Path |
     \b
     Example:
       llmseq export runs/first --models sasrec,llm2sasrec --format rectools --out lists
-    """
+    """  # noqa: D301 - click wants the character
     from llmseq.experiment.export import export_lists
 
     made = export_lists(run, out, form=form, models=names(models), dataset=dataset)  # type: ignore[arg-type]
