@@ -234,6 +234,11 @@ WRONG = {
     ),
     "named column missing": ({"time_col": "when"}, 'events.csv: no column "when"'),
     "named user missing": ({"user_col": "who"}, 'events.csv: no column "who"'),
+    "no header": (
+        {"events": "196\t242\t3.5\n186\t302\t3\n"},
+        'events.csv: no column "item_id". It has: 196, 242, 3.5. Its first row looks like data; if '
+        "there is no header line, add one, or name the columns where a command takes them: --log-",
+    ),
     "no title": ({"items": "item_id,name\na,A\n"}, "Name yours with --title-col"),
     "template column": ({"text": "{name}"}, 'items.csv: no column "name"'),
     "no item column": ({"items": "sku,title\na,A\n"}, 'items.csv: no column "item_id"'),

@@ -96,6 +96,11 @@ def require_columns(
     """
     for column in columns:
         if column not in table.columns:
+            if any(name.replace(".", "", 1).isdecimal() for name in table.columns):
+                hint = (
+                    "Its first row looks like data; if there is no header line, add one, or name "
+                    "the columns where a command takes them: --log-header, --items-header"
+                )
             raise InvalidDataError(
                 f'{source}: no column "{column}"{did_you_mean(column, table.columns)} '
                 f"It has: {', '.join(table.columns)}{'. ' + hint if hint else ''}"
