@@ -78,7 +78,7 @@ _PATH = click.Path(path_type=Path)
     help="A setting of a model, for example sasrec.dropout=0.5. May be repeated.",
 )
 @options.split_method
-@options.test_share
+@options.share_of_test
 @click.option(
     "--keep-cold",
     is_flag=True,

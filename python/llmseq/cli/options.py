@@ -33,7 +33,7 @@ split_method = click.option(
     type=click.Choice(["auto", "file", "temporal", "leave-last-out"]),
     help="How test is cut off. [default: auto]",
 )
-test_share = click.option("--test-share", type=float, help="Of the sessions. [default: 0.2]")
+share_of_test = click.option("--test-share", type=float, help="Of the sessions. [default: 0.2]")
 n_threads = click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
 device = click.option(
     "--device", help="Where neural models train, for example cuda. [default: cpu]"

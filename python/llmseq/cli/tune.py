@@ -49,7 +49,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--seed", type=click.IntRange(min=0), help="Of draws and fits. [default: 0]")
 @options.seen
 @options.split_method
-@options.test_share
+@options.share_of_test
 @options.n_threads
 @options.device
 def command(
