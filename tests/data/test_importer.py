@@ -147,9 +147,10 @@ def test_filters(shop_files):
 
 
 def test_items_without_an_event_may_go(shop_files):
-    dataset = shop_files(EVENTS + "s1,d,2024-01-03\n", drop_unused=True, min_item_count=2)
-    assert histories(dataset) == {"s2": ["a", "b"], "s1": ["a", "b"]}
-    assert dataset.catalogue.ids.tolist() == ["b", "a"]
+    events = "session_id,item_id\ns,d\ns,b\ns,a\nt,a\nt,d\n"
+    dataset = shop_files(events, drop_unused=True, min_item_count=2)
+    assert histories(dataset) == {"s": ["d", "a"], "t": ["a", "d"]}
+    assert dataset.catalogue.ids.tolist() == ["a", "d"]
     assert entries(dataset, "dropped")["unused_items"] == (22, 24)
     assert "items_without_events" not in entries(dataset, "noticed")
 
