@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from llmseq.errors import LlmseqError
     from llmseq.evaluation.evaluate import Evaluation, evaluate
     from llmseq.evaluation.leaderboard import Leaderboard
+    from llmseq.experiment.export import export_lists
     from llmseq.experiment.run import compare
     from llmseq.experiment.spec import CompareSpec
     from llmseq.experiment.tune import tune
@@ -57,6 +58,7 @@ _HOMES = {
     "describe": "data.quality",
     "embed_catalogue": "embeddings.embed",
     "evaluate": "evaluation.evaluate",
+    "export_lists": "experiment.export",
     "import_dataset": "data.importer",
     "load_model": "models.persistence",
     "make_shop": "data.synthetic",
@@ -86,6 +88,7 @@ __all__ = [
     "describe",
     "embed_catalogue",
     "evaluate",
+    "export_lists",
     "import_dataset",
     "load_model",
     "make_shop",

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,6 +129,17 @@ def test_every_command_is_listed():
     result = CliRunner().invoke(main.cli, ["--help"])
     for name in main.COMMANDS:
         assert f"\n  {name} " in result.output
+
+
+def test_the_examples_of_help_are_not_wrapped():
+    groups = {(): main.COMMANDS, ("data",): main.DATA, ("prompt",): main.PROMPT}
+    for group, commands in groups.items():
+        for name in commands:
+            text = CliRunner().invoke(main.cli, [*group, name, "--help"]).stdout
+            assert text.startswith("Usage: ")
+            assert "\\b" not in text
+            if "Example:" in text:
+                assert re.search(r"^ +Example:\n +llmseq ", text, re.MULTILINE)
 
 
 def test_broken_pipe_is_quiet():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -145,6 +146,57 @@ def test_filters(shop_files):
         shop_files(events, five_core=True, max_length=5)
 
 
+def test_items_without_an_event_may_go(shop_files):
+    events = "session_id,item_id\ns,d\ns,b\ns,a\nt,a\nt,d\n"
+    dataset = shop_files(events, drop_unused=True, min_item_count=2)
+    assert histories(dataset) == {"s": ["d", "a"], "t": ["a", "d"]}
+    assert dataset.catalogue.ids.tolist() == ["a", "d"]
+    assert entries(dataset, "dropped")["unused_items"] == (22, 24)
+    assert "items_without_events" not in entries(dataset, "noticed")
+
+
+def test_of_duplicates_the_first_may_stay(shop_files):
+    dataset = shop_files(items="item_id,title\na,A\nb,B\na,A2\n", drop_duplicates=True)
+    assert dataset.catalogue.titles == ["A", "B"]
+    assert entries(dataset, "dropped")["duplicate_items"] == (1, 3)
+
+
+def test_without_headers(shop_files):
+    dataset = shop_files(
+        "s::b::2\ns::a::1\n",
+        "a::Apple::x\nb::Bean::y\n",
+        log_header=["session_id", "item_id", "timestamp"],
+        items_header=["item_id", "title"],
+    )
+    assert histories(dataset) == {"s": ["a", "b"]}
+    assert dataset.catalogue.titles == ["Apple", "Bean"]
+    assert dataset.catalogue.table.columns == ["item_id", "title", "text"]
+
+
+def test_a_time_in_two_columns(shop_files):
+    events = "session_id,item_id,day,clock\ns,b,2024-01-02,08:00:00\ns,a,2024-01-01,09:30:00\n"
+    dataset = shop_files(events, time_col="day, clock")
+    assert histories(dataset) == {"s": ["a", "b"]}
+    assert np.diff(dataset.sessions.times).tolist() == [(22 * 60 + 30) * 60_000_000]
+    with pytest.raises(InvalidDataError, match=r'no column "hour".*named by --time-col'):
+        shop_files(events, time_col="day,hour")
+    with pytest.raises(InvalidDataError, match="row 3, column day,clock: is empty"):
+        shop_files(events.replace("09:30:00", ""), time_col="day,clock")
+
+
+def test_a_log_alone(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("session_id,sku\ns,b\ns,a\nt,b\nt,\n")
+    dataset = import_dataset(path, item_col="sku")
+    assert histories(dataset) == {"s": ["b", "a"], "t": ["b"]}
+    assert dataset.catalogue.ids.tolist() == ["b", "a"]
+    assert dataset.catalogue.texts == [None, None]
+    with pytest.raises(ConfigError, match="needs items"):
+        import_dataset(path, item_col="sku", item_times=path)
+    with pytest.raises(InvalidDataError, match=r'no column "item_id".*--item-col'):
+        import_dataset(path)
+
+
 def test_split_file(shop_files):
     dataset = shop_files(
         EVENTS + "s3,d,2024-01-03\n", split="session_id,split\ns1,Train\ns2,test \ngone,test\n"
@@ -183,6 +235,11 @@ WRONG = {
     ),
     "named column missing": ({"time_col": "when"}, 'events.csv: no column "when"'),
     "named user missing": ({"user_col": "who"}, 'events.csv: no column "who"'),
+    "no header": (
+        {"events": "196\t242\t3.5\n186\t302\t3\n"},
+        'events.csv: no column "item_id". It has: 196, 242, 3.5. Its first row looks like data; if '
+        "there is no header line, add one, or name the columns where a command takes them: --log-",
+    ),
     "no title": ({"items": "item_id,name\na,A\n"}, "Name yours with --title-col"),
     "template column": ({"text": "{name}"}, 'items.csv: no column "name"'),
     "no item column": ({"items": "sku,title\na,A\n"}, 'items.csv: no column "item_id"'),
@@ -210,6 +267,15 @@ WRONG = {
     "only unknown items": (
         {"events": "session_id,item_id\ns,zz\n", "max_unknown": 1.0},
         "like 100.0% of all events",
+    ),
+    "unknown items without a header": (
+        {"events": "s,a\ns,zz\n", "log_header": ["session_id", "item_id"]},
+        'events.csv, row 2, column item_id: the item "zz" is not in the items file',
+    ),
+    "duplicate items without a header": (
+        {"items": "a,A\na,B\n", "items_header": ["item_id", "title"]},
+        'items.csv, row 2, column item_id: the item id "a" stands there a second time (1 ids are '
+        "duplicated); each item needs one row: remove the others, or keep the first with --drop",
     ),
     "untexted items": (
         {"items": "item_id,title\na,A\nb,\n"},
@@ -267,6 +333,10 @@ def test_limits_can_be_raised(shop_files):
         ({"session_gap": "soon", "user_col": "item_id"}, "expected a number and a unit"),
         ({"min_length": 5, "max_length": 4}, "max_length is below min_length"),
         ({"text": "{title"}, "is malformed"),
+        ({"log_header": ["a", "", "b"]}, 'must name each column once, and none "", got "a,,b"'),
+        ({"items_header": ["a", "a"]}, "must name each column once"),
+        ({"encoding": "latin-99"}, 'encoding "latin-99" is unknown'),
+        ({"encoding": "base64"}, 'encoding "base64" is unknown'),
     ],
 )
 def test_wrong_options(shop_files, options, message):

@@ -52,6 +52,16 @@ def test_one_moment_in_every_writing(path, value, kind):
     assert parsed.dtype == pl.Int64
 
 
+def test_days_since_a_start(path):
+    column = pl.Series("t", ["11 days 16:00:16", "1 day", "0 days 9:00:01"])
+    parsed, found = parse_times(column, rows_of(column), path)
+    seconds = [11 * 86400 + 16 * 3600 + 16, 86400, 9 * 3600 + 1]
+    assert (parsed.to_list(), found) == ([s * 10**6 for s in seconds], "days since a start")
+    mixed = pl.Series("t", ["11 days", "eleven days"])
+    with pytest.raises(InvalidDataError, match='row 3, column t: "eleven days" cannot be read'):
+        parse_times(mixed, rows_of(mixed), path)
+
+
 def test_fractions_of_a_second_survive(path):
     column = pl.Series("t", ["1717163100.25", "1717163100"])
     assert parse_times(column, rows_of(column), path)[0].to_list() == [

@@ -44,8 +44,8 @@ _PATH = click.Path(path_type=Path)
     '"file:<vectors>", or none to compare without text. May be repeated: each further one adds '
     "an LLMSeqSim with its vectors. [default: minilm]",
 )
-@click.option("--ids", type=_PATH, help='One item id a line, for "file:" with .npy, .safetensors.')
-@click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')
+@options.ids
+@options.item_template
 @click.option("--seed", type=int, help="Of everything that is drawn. [default: 0]")
 @click.option("--seeds", "n_seeds", type=int, help="Fits of every model, each with its own seed.")
 @click.option(
@@ -53,11 +53,7 @@ _PATH = click.Path(path_type=Path)
     type=click.Choice(["test", "validation"]),
     help="validation never scores the test part: for development. [default: test]",
 )
-@click.option(
-    "--seen",
-    type=click.Choice(["exclude", "keep"]),
-    help="Whether lists may hold items of the prompt. [default: exclude]",
-)
+@options.seen
 @click.option(
     "--refit",
     is_flag=True,
@@ -81,21 +77,16 @@ _PATH = click.Path(path_type=Path)
     metavar="MODEL.KEY=VALUE",
     help="A setting of a model, for example sasrec.dropout=0.5. May be repeated.",
 )
-@click.option(
-    "--split",
-    "method",
-    type=click.Choice(["auto", "file", "temporal", "leave-last-out"]),
-    help="How test is cut off. [default: auto]",
-)
-@click.option("--test-share", type=float, help="Of the sessions. [default: 0.2]")
+@options.split_method
+@options.share_of_test
 @click.option(
     "--keep-cold",
     is_flag=True,
     default=None,
     help="Keep items that never occur in train in test; every item may be listed.",
 )
-@click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
-@click.option("--device", help="Where neural models train, for example cuda. [default: cpu]")
+@options.n_threads
+@options.device
 def command(
     dataset: Path,
     out: Path | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llmseq.cli import options
 from llmseq.cli.console import duration, note, progress, say
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ _PATH = click.Path(path_type=Path)
     help='minilm, "hf:<model name or folder>", tfidf, "remote:<model name>", or "file:<vectors>" '
     "(.parquet with item_id and vector; .npy or .safetensors with ids).",
 )
-@click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')
-@click.option("--ids", type=_PATH, help='One item id a line, for "file:" with .npy, .safetensors.')
+@options.item_template
+@options.ids
 @click.option("--out", type=_PATH, help="Also write them as .parquet, .npy or .safetensors.")
 @click.option("--batch-size", default=64, show_default=True, help="Texts at once.")
 @click.option("--device", default="cpu", show_default=True, help="Where a model runs, e.g. cuda.")

@@ -82,7 +82,7 @@ def command(
     style: str,
     seed: int,
 ) -> None:
-    r"""Score ranked lists from any system against what came next.
+    """Score ranked lists from any system against what came next.
 
     Files are CSV, Parquet or JSON lines. A session without a list is a miss; lists of sessions
     without a target are left out. Intervals are 95 % bootstrap over sessions.
@@ -90,7 +90,7 @@ def command(
     \b
     Example:
       llmseq evaluate --recommendations lists.csv --targets next.csv --k 10,20
-    """
+    """  # noqa: D301 - click wants the character
     import numpy as np
 
     from llmseq.evaluation.lists import read_lists, score_lists

@@ -44,10 +44,10 @@ _PATH = click.Path(path_type=Path)
     help="All sessions, or those that are not test.",
 )
 @click.option("--encoder", help="As in llmseq compare. [default: that of --config, or minilm]")
-@click.option("--ids", type=_PATH, help='One item id a line, for "file:" with .npy, .safetensors.')
-@click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')
+@options.ids
+@options.item_template
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
+@options.n_threads
 @click.option("--device", default="cpu", show_default=True, help="Where neural models train.")
 def command(
     dataset: Path,

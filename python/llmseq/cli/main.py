@@ -191,6 +191,7 @@ COMMANDS = {
     "recommend": ("llmseq.cli.recommend:command", "Recommend with a saved model."),
     "prompt": ("llmseq.cli.main:prompt", "Language models that name items by their titles."),
     "evaluate": ("llmseq.cli.evaluate:command", "Score lists from any system."),
+    "export": ("llmseq.cli.export:command", "Write the lists of a run for other tools."),
     "report": ("llmseq.cli.report:command", "Write the report of a run again."),
     "doctor": ("llmseq.cli.doctor:command", "Show versions, processor, threads and extras."),
 }

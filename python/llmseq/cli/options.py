@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from llmseq.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+# Decorators of commands; without a default, so that what is not given stays with the preset.
+ids = click.option(
+    "--ids",
+    type=click.Path(path_type=Path),
+    help='One item id a line, for "file:" with .npy, .safetensors.',
+)
+item_template = click.option(
+    "--template", help='Texts of other columns, for example "{title}. {brand}".'
+)
+seen = click.option(
+    "--seen",
+    type=click.Choice(["exclude", "keep"]),
+    help="Whether lists may hold items of the prompt. [default: exclude]",
+)
+split_method = click.option(
+    "--split",
+    "method",
+    type=click.Choice(["auto", "file", "temporal", "leave-last-out"]),
+    help="How test is cut off. [default: auto]",
+)
+share_of_test = click.option("--test-share", type=float, help="Of the sessions. [default: 0.2]")
+n_threads = click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
+device = click.option(
+    "--device", help="Where neural models train, for example cuda. [default: cpu]"
+)
 
 
 def names(text: str | None) -> list[str] | None:

@@ -31,7 +31,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--encoder", default="minilm", show_default=True, help="For all tasks but genitem.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
+@options.n_threads
 @click.option("--device", default="cpu", show_default=True, help="Where it trains.")
 def command(
     dataset: Path,

@@ -44,23 +44,14 @@ _PATH = click.Path(path_type=Path)
     help="A setting that is fixed and not searched, for example n_epochs=10. May be repeated.",
 )
 @click.option("--encoder", help="As in llmseq compare. [default: minilm]")
-@click.option("--ids", type=_PATH, help='One item id a line, for "file:" with .npy, .safetensors.')
-@click.option("--template", help='Texts of other columns, for example "{title}. {brand}".')
+@options.ids
+@options.item_template
 @click.option("--seed", type=click.IntRange(min=0), help="Of draws and fits. [default: 0]")
-@click.option(
-    "--seen",
-    type=click.Choice(["exclude", "keep"]),
-    help="Whether lists may hold items of the prompt. [default: exclude]",
-)
-@click.option(
-    "--split",
-    "method",
-    type=click.Choice(["auto", "file", "temporal", "leave-last-out"]),
-    help="How test is cut off, which no trial sees. [default: auto]",
-)
-@click.option("--test-share", type=float, help="Of the sessions. [default: 0.2]")
-@click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
-@click.option("--device", help="Where neural models train, for example cuda. [default: cpu]")
+@options.seen
+@options.split_method
+@options.share_of_test
+@options.n_threads
+@options.device
 def command(
     dataset: Path,
     model: str,

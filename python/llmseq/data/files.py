@@ -1,13 +1,10 @@
-"""Tables as people have them: CSV, Parquet or JSON lines, gzipped or not, with messy edges."""
+"""Tables as people have them: CSV, Parquet or JSON lines, gzipped or not."""
 
 from __future__ import annotations
 
-import csv
 import difflib
 import gzip
 import io
-import json
-import re
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,47 +12,56 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 from polars.exceptions import PolarsError
 
+from llmseq.data.csv_files import read_csv
+from llmseq.data.json_lines import read_json_lines
+from llmseq.data.table_file import TableFile
 from llmseq.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Format = Literal["csv", "jsonl", "parquet"]
-
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
-_SEPARATORS = ",;\t|"
-_END = "llmseq-end-of-file"
 
 
-def read_table(path: Path | str) -> pl.DataFrame:
+def read_table(source: TableFile | Path | str) -> pl.DataFrame:
     """Read a table; what it is follows from its content, not from its name.
 
-    CSV (UTF-8, with or without a byte order mark; separated by ``,`` ``;`` tab or ``|``; with a
-    header line) gives strings only, so "007" stays "007"; empty fields are null. Parquet and JSON
-    lines keep their types. Each may be gzipped. Rows keep the order of the file.
+    CSV (with or without a byte order mark; separated by ``,`` ``;`` tab, ``|`` or ``::``; with a
+    header line, or names of columns in a ``TableFile``) gives strings only, so "007" stays "007";
+    empty fields are null. Parquet and JSON lines keep their types. Each may be gzipped. Text is
+    UTF-8 unless a ``TableFile`` says otherwise. Rows keep the order of the file.
 
     Raises
     ------
     InvalidDataError
-        If the file is missing, empty, binary, not UTF-8, damaged, or a row does not fit the header;
-        the message names the row.
+        If the file is missing, empty, binary, in another encoding, damaged, or a row does not fit
+        the header; the message names the row.
     """
-    path = Path(path)
-    content = _content(path)
-    kind = _format(path, content)
-    if kind == "parquet":
-        table = _read_parquet(path, content)
-    else:
-        _refuse_binary(path, content)
-        table = _read_jsonl(path, content) if kind == "jsonl" else _read_csv(path, content)
+    file = source if isinstance(source, TableFile) else TableFile(Path(source))
+    content = _content(file.path)
+    is_parquet = content.startswith(_PARQUET)
+    if not is_parquet:
+        content = _as_utf8(file, content)
+    kind = "parquet" if is_parquet else _format(file.path, content)
+    if kind != "csv" and file.columns is not None:
+        raise InvalidDataError(
+            f"{file}: its columns have names already, as it is no CSV; give none for it"
+        )
+    match kind:
+        case "parquet":
+            table = _read_parquet(file.path, content)
+        case "jsonl":
+            table = read_json_lines(file, content)
+        case "csv":
+            table = read_csv(file, content)
     if table.height == 0:
-        raise InvalidDataError(f"{path}: has a header but no rows")
+        raise InvalidDataError(f"{file}: has a header but no rows")
     return table
 
 
-def place(path: Path, row: int, column: str | None = None) -> str:
+def place(source: TableFile | Path, row: int, column: str | None = None) -> str:
     """Name a row for an error message, as an editor or a spreadsheet counts it.
 
     Parameters
@@ -63,18 +69,23 @@ def place(path: Path, row: int, column: str | None = None) -> str:
     row : int
         From 0, in the table that ``read_table`` gave. A CSV's header is its row 1.
     """
+    file = source if isinstance(source, TableFile) else TableFile(source)
+    first = 1 if file.columns is not None or _is_without_header(file.path) else 2
+    where = f"{file}, row {row + first}"
+    return where if column is None else f"{where}, column {column}"
+
+
+def _is_without_header(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(4)
     if head.startswith(_GZIP):
         with gzip.open(path) as file:
             head = file.read(4)
-    first = 1 if head.removeprefix(_BOM).startswith((_PARQUET, b"{")) else 2
-    where = f"{path}, row {row + first}"
-    return where if column is None else f"{where}, column {column}"
+    return head.removeprefix(_BOM).startswith((_PARQUET, b"{"))
 
 
 def require_columns(
-    table: pl.DataFrame, path: Path, columns: Iterable[str], hint: str = ""
+    table: pl.DataFrame, source: TableFile | Path, columns: Iterable[str], hint: str = ""
 ) -> None:
     """Refuse a table without one of the columns; the message lists those it has.
 
@@ -85,8 +96,13 @@ def require_columns(
     """
     for column in columns:
         if column not in table.columns:
+            if any(name.replace(".", "", 1).isdecimal() for name in table.columns):
+                hint = (
+                    "Its first row looks like data; if there is no header line, add one, or name "
+                    "the columns where a command takes them: --log-header, --items-header"
+                )
             raise InvalidDataError(
-                f'{path}: no column "{column}"{did_you_mean(column, table.columns)} '
+                f'{source}: no column "{column}"{did_you_mean(column, table.columns)} '
                 f"It has: {', '.join(table.columns)}{'. ' + hint if hint else ''}"
             )
 
@@ -98,15 +114,34 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
 
 
 def as_strings(column: pl.Series) -> pl.Series:
-    """Values as the strings that ids and texts are: trimmed, empty ones null, 7.0 as "7"."""
+    """Values as the strings that ids and texts are: trimmed, empty ones null, 7.0 as "7".
+
+    Lists become their values with commas between them; of lists of lists, with semicolons between
+    the outer ones.
+    """
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         if (whole.cast(column.dtype) == column).all():
             column = whole
-    elif column.dtype == pl.List(pl.String):
-        column = column.list.drop_nulls().list.join(", ")
+    elif isinstance(column.dtype, pl.List):
+        column = _joined(column)
     text = column.cast(pl.String).str.strip_chars()
     return text.set(text == "", None)
+
+
+def holds_texts(kind: pl.DataType) -> bool:
+    """Whether ``as_strings`` has a text for values of this type."""
+    for _ in range(2):
+        kind = kind.inner if isinstance(kind, pl.List) else kind  # type: ignore[assignment]
+    return not kind.is_nested()
+
+
+def _joined(column: pl.Series) -> pl.Series:
+    separator = ", "
+    if isinstance(column.dtype.inner, pl.List):  # type: ignore[attr-defined]
+        inner = pl.element().cast(pl.List(pl.String)).list.drop_nulls().list.join(", ")
+        column, separator = column.list.eval(inner), "; "
+    return column.cast(pl.List(pl.String)).list.drop_nulls().list.join(separator)
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:
@@ -134,9 +169,7 @@ def _content(path: Path) -> bytes:
     return content.removeprefix(_BOM)
 
 
-def _format(path: Path, content: bytes) -> Format:
-    if content.startswith(_PARQUET):
-        return "parquet"
+def _format(path: Path, content: bytes) -> Literal["csv", "jsonl"]:
     start = content[:1024].lstrip()
     suffixes = {suffix.lower() for suffix in path.suffixes}
     if start.startswith(b"{") or suffixes & {".jsonl", ".ndjson"}:
@@ -148,84 +181,32 @@ def _format(path: Path, content: bytes) -> Format:
     return "csv"
 
 
-def _refuse_binary(path: Path, content: bytes) -> None:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InvalidDataError(f"{path}: is UTF-16; save it as UTF-8")
-    if b"\0" in content:
-        raise InvalidDataError(
-            f"{path}: is a binary file; expected CSV, JSON lines or Parquet, gzipped or not"
-        )
+def _as_utf8(file: TableFile, content: bytes) -> bytes:
+    """Decode a text, refuse what is none, and encode it again."""
+    if file.encoding.lower() == "utf-8" and content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InvalidDataError(f"{file}: is UTF-16; save it as UTF-8")
     try:
-        content.decode("utf-8")
+        text = content.decode(file.encoding)
     except UnicodeDecodeError as error:
-        row = content.count(b"\n", 0, error.start) + 1
+        if b"\0" not in content:
+            row = content.count(b"\n", 0, error.start) + 1
+            raise InvalidDataError(
+                f"{file}, row {row}: byte {content[error.start]:#04x} is not "
+                f"{file.encoding.upper()}; save the file as UTF-8, or import it with its "
+                "--encoding, such as latin-1"
+            ) from None
+        text = "\0"
+    if "\0" in text:
         raise InvalidDataError(
-            f"{path}, row {row}: byte {content[error.start]:#04x} is not UTF-8; "
-            "save the file as UTF-8"
-        ) from None
+            f"{file}: is a binary file; expected CSV, JSON lines or Parquet, gzipped or not"
+        )
+    return content if file.encoding == "utf-8" else text.encode()
 
 
 def _read_parquet(path: Path, content: bytes) -> pl.DataFrame:
     try:
         return pl.read_parquet(io.BytesIO(content))
     except PolarsError as error:
-        raise InvalidDataError(f"{path}: damaged Parquet file ({_first_line(error)})") from None
-
-
-def _read_jsonl(path: Path, content: bytes) -> pl.DataFrame:
-    try:
-        return pl.read_ndjson(io.BytesIO(content), infer_schema_length=None)
-    except PolarsError as error:
-        for row, line in enumerate(content.splitlines(), start=1):
-            try:
-                value = json.loads(line) if line.strip() else {}
-            except ValueError as wrong:
-                raise InvalidDataError(f"{path}, row {row}: not valid JSON ({wrong})") from None
-            if not isinstance(value, dict):
-                raise InvalidDataError(f"{path}, row {row}: expected a JSON object") from None
-        raise InvalidDataError(f"{path}: not JSON lines ({_first_line(error)})") from None
-
-
-def _read_csv(path: Path, content: bytes) -> pl.DataFrame:
-    header = content.split(b"\n", 1)[0].decode("utf-8")
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    separator = max(_SEPARATORS, key=unquoted.count)
-    names = next(csv.reader([header.strip("\r")], delimiter=separator))
-    names = [name.strip() for name in names]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidDataError(f'{path}: the header names the column "{twice}" twice')
-    try:
-        table = pl.read_csv(content, separator=separator, infer_schema=False)
-    except PolarsError:
-        table = _read_messy_csv(path, content.decode("utf-8"), separator, len(names))
-    table.columns = names
-    return table
-
-
-def _read_messy_csv(path: Path, text: str, separator: str, width: int) -> pl.DataFrame:
-    """Read row by row, quotes inside fields allowed, and name the first row that does not fit."""
-    rows: list[list[str | None]] = []
-    text += f"{'' if text.endswith(chr(10)) else chr(10)}{_END}\n"
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    line = 0
-    try:
-        for row in reader:
-            start, line = line + 1, reader.line_num
-            if row == [_END]:
-                return pl.DataFrame(
-                    rows[1:], schema=[(str(i), pl.String) for i in range(width)], orient="row"
-                )
-            if len(row) > width:
-                raise InvalidDataError(
-                    f"{path}, row {start}: {len(row)} fields, but the header has {width}; "
-                    "put fields that hold the separator into quotes"
-                )
-            rows.append([value or None for value in row] + [None] * (width - len(row)))
-    except csv.Error as error:
-        raise InvalidDataError(f"{path}, row {line + 1}: {error}") from None
-    raise InvalidDataError(f"{path}, row {start}: a quote is opened and never closed")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
+        raise InvalidDataError(
+            f"{path}: damaged Parquet file ({str(error).splitlines()[0]})"
+        ) from None

@@ -1,13 +1,12 @@
-"""Filters of sessions: length limits and the k-core."""
+"""Filters of sessions and items: length limits, the k-core, items that nobody met."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from llmseq.data.sessions import Sessions
+from llmseq.data.catalogue import Catalogue
+from llmseq.data.sessions import Sessions
+from llmseq.types import Ragged
 
 
 def drop_long(sessions: Sessions, max_length: int) -> Sessions:
@@ -45,3 +44,12 @@ def core(sessions: Sessions, n_items: int, min_length: int, min_item_count: int)
         keep &= ~wrong
     kept = sessions.keep_events(keep)
     return kept.take(np.flatnonzero(kept.lengths))
+
+
+def used_items(catalogue: Catalogue, sessions: Sessions) -> tuple[Catalogue, Sessions]:
+    """Leave out the items without an event; the others keep their order and get new indices."""
+    used = sessions.item_counts(catalogue.n_items) > 0
+    index = np.cumsum(used, dtype=np.int32) - 1
+    events = Ragged(index[sessions.items], sessions.offsets)
+    kept = Sessions(sessions.ids, events, sessions.times, sessions.users)
+    return Catalogue(catalogue.table.filter(used)), kept

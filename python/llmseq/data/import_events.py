@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from llmseq.data.catalogue import Catalogue
 from llmseq.data.files import as_strings, place, read_table, require_columns
 from llmseq.data.sessions import Sessions
+from llmseq.data.table_file import TableFile
 from llmseq.data.times import parse_gap, parse_times
 from llmseq.errors import InvalidDataError
 from llmseq.types import Ragged
@@ -17,7 +19,6 @@ from llmseq.types import Ragged
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmseq.data.catalogue import Catalogue
     from llmseq.data.import_options import ImportOptions
     from llmseq.data.import_report import ImportReport
 
@@ -44,18 +45,54 @@ def read_events(
         If a file or column cannot be used, a time or position cannot be read, or too many events
         name unknown items.
     """
-    raw = read_table(path)
+    file = log_file(path, options)
+    raw = _with_one_time(read_table(file), file, options)
     report.files["interactions"] = {"path": str(path), "rows": raw.height}
-    columns = _find_columns(raw, path, options)
-    events = _with_ids(raw, path, columns, report)
-    events = _with_order(events, raw, path, columns, report)
+    columns = _find_columns(raw, file, options)
+    events = _with_ids(raw, file, columns, report)
+    events = _with_order(events, raw, file, columns, report)
     if options.session_gap is not None:
         events = _cut(events, parse_gap(options.session_gap))
-    events = _drop_unknown(events, path, catalogue, columns, options, report)
+    events = _drop_unknown(events, file, catalogue, columns, options, report)
     return _sessions(events, report)
 
 
-def _find_columns(raw: pl.DataFrame, path: Path, options: ImportOptions) -> _Columns:
+def log_file(path: Path, options: ImportOptions) -> TableFile:
+    """Name a log with what the options say of it."""
+    return TableFile(path, options.log_header, options.encoding)
+
+
+def read_items_of_log(path: Path, options: ImportOptions) -> Catalogue:
+    """Make a catalogue of the items in a log, without titles and texts, in order of appearance.
+
+    Raises
+    ------
+    InvalidDataError
+        If the file or its column of items cannot be used.
+    """
+    file, column = log_file(path, options), options.item_col or "item_id"
+    raw = read_table(file)
+    require_columns(raw, file, [column], "Name yours with --item-col")
+    ids = as_strings(raw[column]).drop_nulls().unique(maintain_order=True)
+    nothing = pl.lit(None, pl.String)
+    return Catalogue(
+        ids.alias("item_id").to_frame().with_columns(nothing.alias("title"), nothing.alias("text"))
+    )
+
+
+def _with_one_time(raw: pl.DataFrame, file: TableFile, options: ImportOptions) -> pl.DataFrame:
+    """Join a time that stands in several columns to one of their names."""
+    name = options.time_col or ""
+    if name in raw.columns or "," not in name:
+        return raw
+    parts = [part.strip() for part in name.split(",")]
+    require_columns(raw, file, parts, "They are named by --time-col")
+    texts = [as_strings(raw[part]) for part in parts]
+    joined = pl.select(pl.concat_str(texts, separator=" ").alias(name))
+    return raw.with_columns(joined[name])
+
+
+def _find_columns(raw: pl.DataFrame, file: TableFile, options: ImportOptions) -> _Columns:
     """Named columns must be there; the default ones are used where they are."""
     given = {
         "--item-col": options.item_col or "item_id",
@@ -72,7 +109,7 @@ def _find_columns(raw: pl.DataFrame, path: Path, options: ImportOptions) -> _Col
             hint = f"Name yours with {flag}"
             if flag == "--session-col":
                 hint += ", or cut a person's events with --user-col and --session-gap"
-            require_columns(raw, path, [name], hint)
+            require_columns(raw, file, [name], hint)
     present = raw.columns
     return _Columns(
         item=options.item_col or "item_id",
@@ -84,7 +121,7 @@ def _find_columns(raw: pl.DataFrame, path: Path, options: ImportOptions) -> _Col
 
 
 def _with_ids(
-    raw: pl.DataFrame, path: Path, columns: _Columns, report: ImportReport
+    raw: pl.DataFrame, file: TableFile, columns: _Columns, report: ImportReport
 ) -> pl.DataFrame:
     """Columns row, item, session, user as strings; rows without an id are dropped."""
     named = {"item": columns.item, "session": columns.session, "user": columns.user}
@@ -96,12 +133,16 @@ def _with_ids(
     dropped = events.height - kept.height
     report.drop("events_without_id", "events", "an id is empty", dropped, events.height)
     if kept.height == 0:
-        raise InvalidDataError(f"{path}: no row has both a session id and an item id")
+        raise InvalidDataError(f"{file}: no row has both a session id and an item id")
     return kept
 
 
 def _with_order(
-    events: pl.DataFrame, raw: pl.DataFrame, path: Path, columns: _Columns, report: ImportReport
+    events: pl.DataFrame,
+    raw: pl.DataFrame,
+    file: TableFile,
+    columns: _Columns,
+    report: ImportReport,
 ) -> pl.DataFrame:
     """Columns time (microseconds) and order (float64) where the log has them."""
     rows = events["row"]
@@ -109,7 +150,7 @@ def _with_order(
     found = []
     if columns.time is not None:
         values = raw[columns.time] if whole else raw[columns.time].gather(rows)
-        times, kind = parse_times(_trimmed(values), rows, path)
+        times, kind = parse_times(_trimmed(values), rows, file)
         events = events.with_columns(times.alias("time"))
         report.facts["times_read_as"] = kind
         found.append("time")
@@ -119,7 +160,7 @@ def _with_order(
         if order.null_count():
             first = int(order.is_null().arg_max() or 0)
             raise InvalidDataError(
-                f'{place(path, int(rows[first]), columns.order)}: "{values[first]}" is no number; '
+                f'{place(file, int(rows[first]), columns.order)}: "{values[first]}" is no number; '
                 "positions must be numbers, or name a column of times with --time-col"
             )
         events = events.with_columns(order.alias("order"))
@@ -141,7 +182,7 @@ def _cut(events: pl.DataFrame, gap: int) -> pl.DataFrame:
 
 def _drop_unknown(
     events: pl.DataFrame,
-    path: Path,
+    file: TableFile,
     catalogue: Catalogue,
     columns: _Columns,
     options: ImportOptions,
@@ -155,7 +196,7 @@ def _drop_unknown(
     if share > options.max_unknown or unknown.height == events.height:
         first = unknown.row(0, named=True)
         raise InvalidDataError(
-            f'{place(path, first["row"], columns.item)}: the item "{first["item"]}" is not in the '
+            f'{place(file, first["row"], columns.item)}: the item "{first["item"]}" is not in the '
             f"items file, like {share:.1%} of all events ({unknown['item'].n_unique():,} ids); "
             f"allowed are {options.max_unknown:.0%}: give the whole catalogue, or allow more with "
             "--max-unknown"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from llmseq.data.catalogue import Catalogue
-from llmseq.data.files import as_strings, place, read_table, require_columns
+from llmseq.data.files import as_strings, holds_texts, place, read_table, require_columns
+from llmseq.data.table_file import TableFile
 from llmseq.data.text import render, template_columns, tidy
 from llmseq.data.times import parse_order
 from llmseq.errors import InvalidDataError
@@ -29,15 +30,13 @@ def read_items(
     InvalidDataError
         If a file or column cannot be used, an id stands twice, or too many items have no text.
     """
-    raw = read_table(path)
+    file = TableFile(path, options.items_header, options.encoding)
+    raw = read_table(file)
     report.files["items"] = {"path": str(path), "rows": raw.height}
     names = ["item_id", options.item_col] if options.id_col is None else [options.id_col]
-    id_column = _id_column(raw, path, *names)
-    nested = [name for name, kind in raw.schema.items() if kind.is_nested()]
+    id_column = _id_column(raw, file, *names)
     columns = {
-        name: as_strings(raw[name])
-        for name in raw.columns
-        if name not in nested or raw.schema[name] == pl.List(pl.String)
+        name: as_strings(raw[name]) for name, kind in raw.schema.items() if holds_texts(kind)
     }
     table = pl.DataFrame(columns).with_row_index("_row")
     if dropped := [name for name in raw.columns if name not in table.columns]:
@@ -47,18 +46,23 @@ def read_items(
     table = table.filter(~empty)
     if table.height == 0:
         raise InvalidDataError(f'{path}: every id in column "{id_column}" is empty')
-    _refuse_duplicates(table, id_column, path)
+    if options.drop_duplicates:
+        before, table = table, table.unique(id_column, keep="first", maintain_order=True)
+        why = "an item of the same id stands before them"
+        report.drop("duplicate_items", "items", why, before.height - table.height, before.height)
+    hint = "each item needs one row: remove the others, or keep the first with --drop-duplicates"
+    _refuse_duplicates(table, id_column, file, hint)
     texts = [name for name in table.columns if name not in ("_row", id_column)]
     table = table.with_columns(tidy(table[name]) for name in texts)
-    table = _with_texts(table, path, options, report)
+    table = _with_texts(table, file, options, report)
     table = table.rename({} if id_column == "item_id" else _renames(table, id_column))
     time_column = options.item_time_col or ("item_time" if "item_time" in raw.columns else None)
     if item_times is not None:
         table = _join_times(table, item_times, options, report)
     elif time_column is not None:
-        require_columns(raw, path, [time_column], "It is named by --item-time-col")
+        require_columns(raw, file, [time_column], "It is named by --item-time-col")
         values = raw[time_column].gather(table["_row"])
-        times = parse_order(_blank_to_null(values), table["_row"], path)
+        times = parse_order(_blank_to_null(values), table["_row"], file)
         table = table.with_columns(times.alias("item_time"))
         _report_times(table, report)
     rest = [name for name in table.columns if name not in ("_row", "item_id", "title", "text")]
@@ -72,39 +76,39 @@ def _renames(table: pl.DataFrame, id_column: str) -> dict[str, str]:
     return renames
 
 
-def _id_column(table: pl.DataFrame, path: Path, *names: str | None) -> str:
+def _id_column(table: pl.DataFrame, file: TableFile, *names: str | None) -> str:
     """Find the first of the names that the table has."""
     wanted = [name for name in names if name is not None]
     found = [name for name in wanted if name in table.columns]
     if not found:
-        require_columns(table, path, wanted[:1], "Name the column of item ids with --id-col")
+        require_columns(table, file, wanted[:1], "Name the column of item ids with --id-col")
     return found[0]
 
 
-def _refuse_duplicates(table: pl.DataFrame, id_column: str, path: Path) -> None:
+def _refuse_duplicates(table: pl.DataFrame, id_column: str, file: TableFile, hint: str) -> None:
     twice = table.filter(pl.col(id_column).is_duplicated())
     if twice.height:
         item = twice[id_column][0]
         second = twice.filter(pl.col(id_column) == item)["_row"][1]
         raise InvalidDataError(
-            f'{place(path, second, id_column)}: the item id "{item}" stands there a second time '
-            f"({twice[id_column].n_unique()} ids are duplicated); each item needs one row"
+            f'{place(file, second, id_column)}: the item id "{item}" stands there a second time '
+            f"({twice[id_column].n_unique()} ids are duplicated); {hint}"
         )
 
 
 def _with_texts(
-    table: pl.DataFrame, path: Path, options: ImportOptions, report: ImportReport
+    table: pl.DataFrame, file: TableFile, options: ImportOptions, report: ImportReport
 ) -> pl.DataFrame:
     title = options.title_col or "title"
     if options.title_col is not None:
-        require_columns(table, path, [title], "It is named by --title-col")
+        require_columns(table, file, [title], "It is named by --title-col")
     elif options.text is None:
         hint = 'Name yours with --title-col, or write a template: --text "{name}. {brand}"'
-        require_columns(table, path, [title], hint)
+        require_columns(table, file, [title], hint)
     template = options.text or f"{{{title}}}"
     if options.text is not None:
         hint = f'The template --text "{template}" names it'
-        require_columns(table, path, template_columns(template), hint)
+        require_columns(table, file, template_columns(template), hint)
     text = render(table.drop("_row"), template)
     titles = table[title] if title in table.columns else text
     report.facts["text_template"] = template
@@ -112,7 +116,7 @@ def _with_texts(
     if n_untexted > options.max_untexted * table.height:
         first = int(table["_row"][int(text.is_null().arg_max() or 0)])
         raise InvalidDataError(
-            f"{place(path, first)}: no text, as {n_untexted:,} of {table.height:,} items "
+            f"{place(file, first)}: no text, as {n_untexted:,} of {table.height:,} items "
             f"({n_untexted / table.height:.0%}; allowed are {options.max_untexted:.0%}); the "
             f'template is "{template}": choose other columns with --text, or allow more with '
             "--max-untexted"
@@ -124,9 +128,10 @@ def _with_texts(
 def _join_times(
     table: pl.DataFrame, path: Path, options: ImportOptions, report: ImportReport
 ) -> pl.DataFrame:
-    raw = read_table(path)
+    file = TableFile(path)
+    raw = read_table(file)
     report.files["item_times"] = {"path": str(path), "rows": raw.height}
-    id_column = _id_column(raw, path, options.id_col, "item_id", options.item_col)
+    id_column = _id_column(raw, file, options.id_col, "item_id", options.item_col)
     others = [name for name in raw.columns if name != id_column]
     column = options.item_time_col or (others[0] if len(others) == 1 else None)
     if column is None:
@@ -134,16 +139,16 @@ def _join_times(
             f"{path}: expected two columns, item_id and a number or date, got "
             f"{', '.join(raw.columns)}; say which with --item-time-col"
         )
-    require_columns(raw, path, [column], "It is named by --item-time-col")
+    require_columns(raw, file, [column], "It is named by --item-time-col")
     rows = pl.Series("row", range(raw.height))
     times = pl.DataFrame(
         {
             "_row": rows,
             id_column: as_strings(raw[id_column]),
-            "item_time": parse_order(_blank_to_null(raw[column]), rows, path),
+            "item_time": parse_order(_blank_to_null(raw[column]), rows, file),
         }
     ).filter(pl.col(id_column).is_not_null())
-    _refuse_duplicates(times, id_column, path)
+    _refuse_duplicates(times, id_column, file, "each item needs one row")
     strange = times.filter(~pl.col(id_column).is_in(table["item_id"].implode())).height
     report.drop("times_of_unknown_items", "item times", "no such item", strange, times.height)
     if strange == times.height:

@@ -11,15 +11,15 @@ import polars as pl
 
 from llmseq.data.dataset import SessionDataset
 from llmseq.data.files import as_strings, place, read_table, require_columns
-from llmseq.data.filters import core, drop_long
+from llmseq.data.filters import core, drop_long, used_items
 from llmseq.data.folder import check_writable, write_dataset
 from llmseq.data.held_out import seen_share
-from llmseq.data.import_events import read_events
+from llmseq.data.import_events import read_events, read_items_of_log
 from llmseq.data.import_items import read_items
 from llmseq.data.import_options import ImportOptions
 from llmseq.data.import_report import ImportReport
 from llmseq.data.sessions import HeldOut
-from llmseq.errors import InvalidDataError
+from llmseq.errors import ConfigError, InvalidDataError
 
 if TYPE_CHECKING:
     from llmseq.data.sessions import Sessions
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def import_dataset(
     interactions: Path | str,
-    items: Path | str,
+    items: Path | str | None = None,
     *,
     split: Path | str | None = None,
     item_times: Path | str | None = None,
@@ -37,17 +37,19 @@ def import_dataset(
 ) -> SessionDataset:
     """Read a log of events and a file of items; write the dataset to ``out`` if given.
 
-    CSV, Parquet and JSON lines, gzipped or not. Ids are strings. Sessions come in the order of
-    their first event in the file, events by time, position and file order; items keep the order of
-    their file, and those without events stay. What was dropped and why is in
-    ``provenance["report"]``. Nothing is written unless everything could be read.
+    CSV, Parquet and JSON lines, gzipped or not; also lines of Python's dictionaries. Ids are
+    strings. Sessions come in the order of their first event in the file, events by time, position
+    and file order; items keep the order of their file, and those without events stay unless
+    ``drop_unused``. What was dropped and why is in ``provenance["report"]``. Nothing is written
+    unless everything could be read.
 
     Parameters
     ----------
     interactions : path
         Log with a session id and an item id, and a time or a position where it has one.
-    items : path
-        Every item with its id and texts.
+    items : path, optional
+        Every item with its id and texts. Without it the items are those of the log, and have no
+        texts.
     split : path, optional
         File with ``session_id`` and ``split``: "train", "test", or any other word to leave out.
     item_times : path, optional
@@ -80,9 +82,19 @@ def import_dataset(
         check_writable(Path(out))
     report = ImportReport()
     times_path = None if item_times is None else Path(item_times)
-    catalogue = read_items(Path(items), times_path, chosen, report)
+    if items is None:
+        if times_path is not None:
+            raise ConfigError("item_times (--item-times) needs items (--items)")
+        catalogue = read_items_of_log(Path(interactions), chosen)
+    else:
+        catalogue = read_items(Path(items), times_path, chosen, report)
     sessions = read_events(Path(interactions), catalogue, chosen, report)
     sessions = _filter(sessions, catalogue.n_items, chosen, report)
+    if chosen.drop_unused:
+        n_before = catalogue.n_items
+        catalogue, sessions = used_items(catalogue, sessions)
+        n_unused = n_before - catalogue.n_items
+        report.drop("unused_items", "items", "without an event", n_unused, n_before)
     labels = None if split is None else _read_split(Path(split), sessions, chosen, report)
     dataset = SessionDataset(catalogue, sessions, labels)
     report.facts |= {

@@ -14,6 +14,8 @@ from llmseq.errors import ConfigError, InvalidDataError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmseq.data.table_file import TableFile
+
 MICROSECONDS = 1_000_000
 _UNITS = (  # name, values below this, factor to microseconds
     ("Unix seconds", 1e11, 1e6),
@@ -24,22 +26,26 @@ _UNITS = (  # name, values below this, factor to microseconds
 _PLAIN_NUMBERS = 1e8  # Unix seconds below this are of 1973 and before: rather a running number
 _COMMON = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f")
 _RARER = (*_COMMON, "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
+_DAYS = r"^(\d+) days?(?: (\d{1,2}):(\d\d):(\d\d))?$"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HINT = "expected Unix seconds or milliseconds, or 2024-05-31, or 2024-05-31T13:45:00+02:00"
 
 
-def parse_times(column: pl.Series, rows: pl.Series, path: Path) -> tuple[pl.Series, str]:
+def parse_times(
+    column: pl.Series, rows: pl.Series, file: TableFile | Path
+) -> tuple[pl.Series, str]:
     """Read times to int64 microseconds.
 
     Numbers are Unix seconds, milliseconds, microseconds or nanoseconds by their magnitude; dates
-    without a zone are UTC.
+    without a zone are UTC. Where no value is either, "11 days" and "11 days 16:00:16" are times
+    since a start nobody knows, which becomes 1970.
 
     Parameters
     ----------
     column : Series
         Numbers, strings, dates or datetimes; its name stands in error messages.
     rows : Series
-        Row of each value in the table of ``path``, for error messages.
+        Row of each value in the table of ``file``, for error messages.
 
     Returns
     -------
@@ -61,11 +67,13 @@ def parse_times(column: pl.Series, rows: pl.Series, path: Path) -> tuple[pl.Seri
             parsed, kind = _from_numbers(numbers)
         else:
             parsed, kind = _from_text(column.cast(pl.String)), "ISO dates"
-    _refuse(parsed, column, rows, path, _HINT)
+            if parsed.null_count() == len(column):
+                parsed, kind = _from_days(column.cast(pl.String)), "days since a start"
+    _refuse(parsed, column, rows, file, _HINT)
     return parsed, kind
 
 
-def parse_order(column: pl.Series, rows: pl.Series, path: Path) -> pl.Series:
+def parse_order(column: pl.Series, rows: pl.Series, file: TableFile | Path) -> pl.Series:
     """Read numbers or dates that only order things, to float64; larger is newer.
 
     Missing values stay null.
@@ -84,7 +92,7 @@ def parse_order(column: pl.Series, rows: pl.Series, path: Path) -> pl.Series:
         order = _from_text(given).cast(pl.Float64) / MICROSECONDS
     else:
         order = _instants(given).cast(pl.Float64) / MICROSECONDS
-    _refuse(order, given, given_rows, path, "expected a number or a date such as 2024-05-31")
+    _refuse(order, given, given_rows, file, "expected a number or a date such as 2024-05-31")
     filled = np.full(len(column), np.nan)
     filled[known.to_numpy()] = order.to_numpy()
     return pl.Series(column.name, filled).fill_nan(None)
@@ -140,6 +148,14 @@ def _from_text(text: pl.Series) -> pl.Series:
     return _fill(parsed, _mended(clean), _RARER) if parsed.has_nulls() else parsed
 
 
+def _from_days(text: pl.Series) -> pl.Series:
+    """Read "11 days" and "11 days 16:00:16", as pandas writes a time that has passed."""
+    parts = text.str.extract_groups(_DAYS).struct.unnest().cast(pl.Int64)
+    days, hours, minutes, seconds = (parts[name] for name in parts.columns)
+    clock = (hours.fill_null(0) * 60 + minutes.fill_null(0)) * 60 + seconds.fill_null(0)
+    return ((days * 86400 + clock) * MICROSECONDS).alias(text.name)
+
+
 def _fill(parsed: pl.Series, text: pl.Series, forms: tuple[str, ...]) -> pl.Series:
     """Read what is not parsed yet, form by form."""
     for form in forms:
@@ -173,7 +189,9 @@ def _instants(column: pl.Series) -> pl.Series:
     return column.dt.epoch("us")
 
 
-def _refuse(parsed: pl.Series, column: pl.Series, rows: pl.Series, path: Path, hint: str) -> None:
+def _refuse(
+    parsed: pl.Series, column: pl.Series, rows: pl.Series, file: TableFile | Path, hint: str
+) -> None:
     if parsed.null_count() == 0:
         return
     first = int(parsed.is_null().arg_max() or 0)
@@ -181,4 +199,4 @@ def _refuse(parsed: pl.Series, column: pl.Series, rows: pl.Series, path: Path, h
     what = "is empty" if value is None else f'"{value}" cannot be read'
     more = parsed.null_count() - 1
     others = f" (and {more} more like it)" if more else ""
-    raise InvalidDataError(f"{place(path, int(rows[first]), column.name)}: {what}{others}; {hint}")
+    raise InvalidDataError(f"{place(file, int(rows[first]), column.name)}: {what}{others}; {hint}")

@@ -13,7 +13,7 @@ from llmseq.core.pooling import Pooling
 from llmseq.embeddings.reduce import ReductionConfig, reduce_embeddings
 from llmseq.models.persistence import WEIGHTS, read_settings, write_model
 from llmseq.models.protocol import FitContext, FitSummary
-from llmseq.models.request import check_request, not_fitted, pick_embeddings
+from llmseq.models.request import check_request, fitted, pick_embeddings
 from llmseq.recommendations import Recommendations
 
 if TYPE_CHECKING:
@@ -157,10 +157,9 @@ class CooccurrenceRecommender:
         candidates: BoolArray | None = None,
     ) -> Recommendations:
         """Rank as the Protocol says."""
-        if self._index is None:
-            raise not_fitted("Co-occurrence")
-        mask = check_request(prompts, k, candidates, n_items=self._index.n_items)
-        items, scores = self._index.search(
+        index = fitted(self._index, "Co-occurrence")
+        mask = check_request(prompts, k, candidates, n_items=index.n_items)
+        items, scores = index.search(
             prompts.items,
             prompts.offsets,
             k,
@@ -172,15 +171,14 @@ class CooccurrenceRecommender:
 
     def save(self, path: Path) -> None:
         """Write the index, which loading maps and does not count again."""
-        if self._index is None:
-            raise not_fitted("Co-occurrence")
+        index = fitted(self._index, "Co-occurrence")
         text = isinstance(self.config, CooccurrenceTextConfig)
         write_model(
             path,
             kind="llm2cooccurrence" if text else "cooccurrence",
             config=self.config,
-            arrays=self._index.arrays(),
-            metadata=self._index.metadata(),
+            arrays=index.arrays(),
+            metadata=index.metadata(),
             extra={"notes": self.summary.notes},
         )
 

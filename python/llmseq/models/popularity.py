@@ -11,7 +11,7 @@ from llmseq.config import Config
 from llmseq.core import top_k
 from llmseq.models.persistence import read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary
-from llmseq.models.request import check_request, check_times, not_fitted
+from llmseq.models.request import check_request, check_times, fitted
 from llmseq.recommendations import Recommendations
 
 if TYPE_CHECKING:
@@ -112,22 +112,21 @@ class PopularityRecommender:
         candidates: BoolArray | None = None,
     ) -> Recommendations:
         """Rank as the Protocol says; an empty prompt gets the same list as everybody."""
-        if self._scores is None:
-            raise not_fitted("Popularity")
-        mask = check_request(prompts, k, candidates, n_items=self._scores.size)
-        known = self._scores > 0
+        popularity = fitted(self._scores, "Popularity")
+        mask = check_request(prompts, k, candidates, n_items=popularity.size)
+        known = popularity > 0
         allowed = known if mask is None else known & mask
         own_first = self.config.in_session and not exclude_seen
         items, scores = top_k(
             np.ones((len(prompts), 1), dtype=np.float32),
-            self._scores[:, np.newaxis],
+            popularity[:, np.newaxis],
             k,
             exclude=prompts.events if exclude_seen or own_first else None,
             candidates=allowed,
         )
         if own_first:
             for row in range(len(prompts)):
-                own, own_scores = self._rank_own(prompts[row], self._scores, allowed)
+                own, own_scores = self._rank_own(prompts[row], popularity, allowed)
                 items[row] = np.concatenate([own, items[row]])[:k]
                 scores[row] = np.concatenate([own_scores, scores[row]])[:k]
         return Recommendations(items, scores)
@@ -144,9 +143,8 @@ class PopularityRecommender:
 
     def save(self, path: Path) -> None:
         """Write the scores."""
-        if self._scores is None:
-            raise not_fitted("Popularity")
-        write_model(path, kind="popularity", config=self.config, arrays={"scores": self._scores})
+        popularity = fitted(self._scores, "Popularity")
+        write_model(path, kind="popularity", config=self.config, arrays={"scores": popularity})
 
     @classmethod
     def load(cls, path: Path) -> Self:

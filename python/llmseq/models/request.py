@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from llmseq.data.sessions import Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.types import BoolArray
+
+T = TypeVar("T")
 
 
 def check_request(
@@ -72,9 +74,11 @@ def check_times(config: Config, train: SessionDataset, *, model: str, instead: s
         )
 
 
-def not_fitted(model: str) -> NotFittedError:
-    """Make the error of a model that was not fitted."""
-    return NotFittedError(f"{model} is not fitted; call fit() first or load a saved model")
+def fitted(part: T | None, model: str) -> T:
+    """Give what a fit made; None is a ``NotFittedError``."""
+    if part is None:
+        raise NotFittedError(f"{model} is not fitted; call fit() first or load a saved model")
+    return part
 
 
 def pick_embeddings(

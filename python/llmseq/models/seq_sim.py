@@ -17,7 +17,7 @@ from llmseq.embeddings.reduce import ReductionConfig, reduce_embeddings
 from llmseq.models.approximate import ExactSearch, HnswIndex, HnswSearch, Search
 from llmseq.models.persistence import read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary
-from llmseq.models.request import check_request, not_fitted, pick_embeddings
+from llmseq.models.request import check_request, fitted, pick_embeddings
 from llmseq.recommendations import Recommendations
 
 if TYPE_CHECKING:
@@ -142,21 +142,19 @@ class SeqSimRecommender:
         candidates: BoolArray | None = None,
     ) -> Recommendations:
         """Rank as the Protocol says."""
-        if self._ranker is None:
-            raise not_fitted("LLMSeqSim")
-        mask = check_request(prompts, k, candidates, n_items=self._ranker.counts.size)
-        return self._ranker.rank(prompts, k, exclude_seen=exclude_seen, candidates=mask)
+        ranker = fitted(self._ranker, "LLMSeqSim")
+        mask = check_request(prompts, k, candidates, n_items=ranker.counts.size)
+        return ranker.rank(prompts, k, exclude_seen=exclude_seen, candidates=mask)
 
     def save(self, path: Path) -> None:
         """Write the reduced vectors, the counts and, if there is one, the approximate index."""
-        if self._ranker is None:
-            raise not_fitted("LLMSeqSim")
-        index = self._ranker.index
+        ranker = fitted(self._ranker, "LLMSeqSim")
+        index = ranker.index
         write_model(
             path,
             kind="llmseqsim",
             config=self.config,
-            arrays={"vectors": self._ranker.vectors, "counts": self._ranker.counts},
+            arrays={"vectors": ranker.vectors, "counts": ranker.counts},
             extra={"notes": self.summary.notes, "origin": dict(self.origin)},
             files={_GRAPH: index.save} if isinstance(index, HnswIndex) else None,
         )

@@ -13,7 +13,7 @@ from llmseq.core.knn import Decay, Sampling, SessionSimilarity
 from llmseq.models.backfill import check_backfill, fill_short, fit_backfill
 from llmseq.models.persistence import WEIGHTS, load_members, read_settings, write_model
 from llmseq.models.protocol import FitContext, FitSummary, Recommender
-from llmseq.models.request import check_request, check_times, not_fitted
+from llmseq.models.request import check_request, check_times, fitted
 from llmseq.recommendations import Recommendations
 
 if TYPE_CHECKING:
@@ -214,10 +214,9 @@ class SessionKnnRecommender:
         candidates: BoolArray | None = None,
     ) -> Recommendations:
         """Rank as the Protocol says."""
-        if self._index is None:
-            raise not_fitted("Session-kNN")
-        mask = check_request(prompts, k, candidates, n_items=self._index.n_items)
-        items, scores = self._index.search(
+        index = fitted(self._index, "Session-kNN")
+        mask = check_request(prompts, k, candidates, n_items=index.n_items)
+        items, scores = index.search(
             prompts.items,
             prompts.offsets,
             k,
@@ -237,14 +236,13 @@ class SessionKnnRecommender:
 
     def save(self, path: Path) -> None:
         """Write the index, which loading maps and does not build again."""
-        if self._index is None:
-            raise not_fitted("Session-kNN")
+        index = fitted(self._index, "Session-kNN")
         write_model(
             path,
             kind=self.kind,
             config=self.config,
-            arrays=self._index.arrays(),
-            metadata=self._index.metadata(),
+            arrays=index.arrays(),
+            metadata=index.metadata(),
             extra={"seed": self._seed, "notes": self.summary.notes},
             members={} if self._backfill is None else {"backfill": self._backfill},
         )

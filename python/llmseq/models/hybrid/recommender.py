@@ -12,7 +12,7 @@ from llmseq.models.hybrid.config import HybridConfig
 from llmseq.models.hybrid.facts import ItemFacts
 from llmseq.models.persistence import load_members, read_manifest, read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary, Recommender
-from llmseq.models.request import check_request, not_fitted
+from llmseq.models.request import check_request, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,25 +105,23 @@ class HybridRecommender:
         candidates: BoolArray | None = None,
     ) -> Recommendations:
         """Rank as the Protocol says; no list is longer than the members' ``list_length`` allow."""
-        if self._facts is None:
-            raise not_fitted(self.config.kind)
-        mask = check_request(prompts, k, candidates, n_items=self._facts.n_items)
+        facts = fitted(self._facts, self.config.kind)
+        mask = check_request(prompts, k, candidates, n_items=facts.n_items)
         lists = {
             name: member.recommend(
                 prompts, self.config.list_length, exclude_seen=exclude_seen, candidates=mask
             )
             for name, member in self.members.items()
         }
-        return self.config.combine(lists, k, prompts=prompts, facts=self._facts)
+        return self.config.combine(lists, k, prompts=prompts, facts=facts)
 
     def save(self, path: Path) -> None:
         """Write the settings, what was counted, and each member into its own folder."""
-        if self._facts is None:
-            raise not_fitted(self.config.kind)
+        facts = fitted(self._facts, self.config.kind)
         arrays: dict[str, NDArray[Any]] = {
-            "n_sessions": self._facts.n_sessions,
-            "vectors": self._facts.vectors,
-            "cosines": self._facts.cosines,
+            "n_sessions": facts.n_sessions,
+            "vectors": facts.vectors,
+            "cosines": facts.cosines,
         }
         write_model(
             path, kind=self.config.kind, config=self.config, arrays=arrays, members=self.members

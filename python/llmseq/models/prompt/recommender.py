@@ -10,7 +10,7 @@ from llmseq.core import thread_count
 from llmseq.errors import ConfigError, MissingExtraError
 from llmseq.models.prompt.config import PromptConfig
 from llmseq.models.protocol import FitContext, FitSummary
-from llmseq.models.request import check_request, not_fitted, pick_embeddings
+from llmseq.models.request import check_request, fitted, pick_embeddings
 from llmseq.recommendations import Recommendations
 from llmseq.storage import fingerprint
 
@@ -73,8 +73,7 @@ class PromptRecommender:
         NotFittedError
             If there was no fit.
         """
-        if self._parts is None:
-            raise not_fitted(_LABEL)
+        self._fitted()
         if self.config.endpoint is not None or self.summary.epochs is None:
             return self.config
         fixed = {
@@ -251,9 +250,7 @@ class PromptRecommender:
             self.progress(share, "lists")
 
     def _fitted(self) -> Parts:
-        if self._parts is None:
-            raise not_fitted(_LABEL)
-        return self._parts
+        return fitted(self._parts, _LABEL)
 
     def _ready(self) -> ListMaker:
         """Load the base model with the adapter, unless it is there from the fit."""

@@ -10,7 +10,7 @@ import numpy as np
 from llmseq.core import evaluate_lists, thread_count
 from llmseq.errors import ConfigError, MissingExtraError, ShapeError
 from llmseq.models.protocol import FitContext, FitSummary
-from llmseq.models.request import check_request, not_fitted, pick_embeddings
+from llmseq.models.request import check_request, fitted, pick_embeddings
 from llmseq.models.sequential.config import NetworkName, SASRecConfig, SequentialConfig
 from llmseq.storage import fingerprint
 from llmseq.types import Ragged
@@ -75,9 +75,8 @@ class SequentialRecommender:
         NotFittedError
             If there was no fit.
         """
-        if self.summary.epochs is None:
-            raise not_fitted(self.label)
-        return self.config.replace(n_epochs=self.summary.epochs, patience=0)
+        n_epochs = fitted(self.summary.epochs, self.label)
+        return self.config.replace(n_epochs=n_epochs, patience=0)
 
     def fit(
         self,
@@ -265,9 +264,7 @@ class SequentialRecommender:
         NotFittedError
             If there was no fit.
         """
-        if self._ranker is None:
-            raise not_fitted(self.label)
-        return self._ranker
+        return fitted(self._ranker, self.label)
 
     def save(self, path: Path) -> None:
         """Write the weights, the reduction of the text, and what the fit did."""
