@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import faiss
 import numpy as np
 import pytest
 from arrays import like, random_vectors, real
@@ -105,4 +106,18 @@ def bench_one_of_1m_mean_of_100(benchmark, million) -> None:
             "vectors": f"made from {data.source}",
             "unit": "100 queries, one after another",
         },
+    )
+
+
+@pytest.mark.skipif(ONLY_AVX2, reason="no kernel runs")
+def bench_open_of_1m(benchmark, million, tmp_path) -> None:
+    """From a file to an index that can be searched; ours is mapped, faiss' is read."""
+    ItemIndex(million).save(tmp_path / "items.safetensors")
+    faiss.write_index(Searchers(million).flat, str(tmp_path / "items.faiss"))
+    compete(
+        benchmark,
+        lambda: ItemIndex.open(tmp_path / "items.safetensors"),
+        {"faiss read_index": lambda: faiss.read_index(str(tmp_path / "items.faiss"))},
+        rounds=5,
+        notes={"files": "in the page cache"},
     )

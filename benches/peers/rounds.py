@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
-SECONDS = 20.0
+SECONDS = 8.0
 """About what the peers of one case may take, so that a slow one gets fewer rounds."""
 
 

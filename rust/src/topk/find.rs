@@ -14,6 +14,7 @@ use super::query::Group;
 use super::seed::Seed;
 use super::store::Store;
 use crate::lists::{Scored, keep_best};
+use crate::simd::prefetch;
 
 /// Rows that are asked for together before they are read.
 const BATCH: usize = 16;
@@ -154,7 +155,7 @@ impl Finder<'_> {
     /// Ask for the rows of a first batch.
     fn expect(self, candidates: &[Hit]) {
         for candidate in candidates.iter().take(BATCH) {
-            self.kernels.prefetch(self.row(candidate.place));
+            prefetch(self.row(candidate.place));
         }
     }
 
@@ -280,7 +281,7 @@ impl Finder<'_> {
             let panel = same[0].panel;
             if let Some(next) = panels_left.peek() {
                 let bytes = self.store.panel(next[0].panel as usize);
-                self.kernels.prefetch(bytes);
+                prefetch(bytes);
             }
             looks.clear();
             looks.extend(same.iter().map(|pair| {

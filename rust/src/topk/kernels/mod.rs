@@ -386,19 +386,4 @@ impl Kernels {
             }
         }
     }
-
-    /// Ask for memory that will be read soon.
-    pub fn prefetch<T>(self, values: &[T]) {
-        #[cfg(target_arch = "x86_64")]
-        if self != Self::Portable {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let bytes = size_of_val(values);
-            for offset in (0..bytes).step_by(64) {
-                // SAFETY: a prefetch reads nothing; the address lies inside the slice.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().cast::<i8>().add(offset)) };
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = values;
-    }
 }
