@@ -14,6 +14,7 @@ _FLAGS = {  # as /proc/cpuinfo writes them; those that a kernel can use
     "avx_vnni": "AVX-VNNI",
     "avx512f": "AVX-512",
     "avx512_vnni": "AVX-512 VNNI",
+    "amx_int8": "AMX-INT8",
     "asimd": "NEON",
 }
 
