@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 SECONDS = 8.0
 """About what the peers of one case may take, so that a slow one gets fewer rounds."""
+REST = 0.05
+"""Before each turn: the threads of the one before (OpenMP, OpenBLAS) spin for a while."""
 
 
 def compete(
@@ -37,9 +39,11 @@ def compete(
     def run_peers() -> None:
         for name, peer in peers.items():
             if sum(seconds[name]) < SECONDS or len(seconds[name]) < 2:
+                time.sleep(REST)
                 start = time.perf_counter()
                 peer()
                 seconds[name].append(time.perf_counter() - start)
+        time.sleep(REST)
 
     benchmark.pedantic(ours, setup=run_peers, rounds=rounds, warmup_rounds=0)
     mine = list(benchmark.stats.stats.data)
