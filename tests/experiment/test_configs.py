@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from llmseq.data.folder import write_dataset
+from llmseq.data.synthetic import make_shop
 from llmseq.experiment.presets import make_spec
 from llmseq.experiment.run import Run, compare
 
@@ -86,3 +90,66 @@ def test_a_paper_run_stands_beside_the_published_figures(paper: Run) -> None:
     assert "| published |" in markdown
     assert "- LLM2SASRec against SASRec: " in markdown
     assert "- text vectors of all-MiniLM-L6-v2" in markdown
+
+
+def reduced(name: str, shop: Path, folder: Path, **changes: Any) -> Run:
+    """Run an ablation on a small shop: TF-IDF for MiniLM, an epoch for neural models."""
+    tiny = {"n_epochs": 1, "max_length": 10, "batch_size": 64}
+    text = (CONFIGS / "ablations" / f"{name}.toml").read_text(encoding="utf-8")
+    spec = folder / "reduced.toml"
+    spec.write_text(text.replace("minilm", "tfidf"), encoding="utf-8")
+    options: dict[str, Any] = {
+        "encoder": "tfidf",
+        "settings": {"sasrec": tiny, "llm2sasrec": tiny},
+        "n_threads": 1,
+        **changes,
+    }
+    return compare(shop, folder / "run", preset=str(spec), **options)
+
+
+def test_shares_of_the_sessions_are_learnt_from_and_drawn(
+    shop_folder: Path, tmp_path: Path
+) -> None:
+    run = reduced("share", shop_folder, tmp_path)
+    page = run.report_path.read_text()
+    assert "NDCG@20 over share of the training sessions" in page
+    assert re.search(r"NDCG@20 over share [^\"]*V-SKNN \.\d+ at 0.01, \.\d+ at 0.05", page)
+    assert run.leaderboard.protocol.scored_on == "validation"
+    values = {model.name: model.metrics["ndcg@20"] for model in run.leaderboard.models}
+    assert values["v-sknn@1"] < values["v-sknn@20"] < values["v-sknn@all"]
+
+
+def test_a_shuffled_prompt_is_asked_of_the_same_fitted_model(
+    shop_folder: Path, tmp_path: Path
+) -> None:
+    run = reduced("prompts", shop_folder, tmp_path)
+    log = (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    names = [
+        line.get("name", "") for line in map(json.loads, log) if line["event"] == "stage_finished"
+    ]
+    assert len([name for name in names if name.startswith("fit")]) == 4, names
+    board = run.leaderboard
+    for name in ("v-sknn", "llmseqsim", "sasrec", "llm2sasrec"):
+        test = board[f"{name}@shuffled"].against
+        assert test is not None
+        assert test.baseline == name
+    assert board["llmseqsim@shuffled"].metrics != board["llmseqsim"].metrics
+
+
+def test_text_without_meaning_is_worse(tmp_path: Path) -> None:
+    """On the made-up shop titles do say what goes together."""
+    write_dataset(make_shop(n_sessions=2000, n_items=200, seed=3), tmp_path / "shop")
+    controls = [f"llmseqsim@{kind}-tfidf" for kind in ("permuted", "spectrum")]
+    run = reduced(
+        "vectors",
+        tmp_path / "shop",
+        tmp_path,
+        models=["popularity", "llmseqsim", *controls],
+        baseline="popularity",
+        settings={},
+    )
+    for name in controls:
+        test = run.leaderboard[name].against
+        assert test is not None
+        assert test.baseline == "llmseqsim"
+        assert test.interval[1] < 0
