@@ -46,7 +46,7 @@ _PATH = click.Path(path_type=Path)
     "encoders",
     multiple=True,
     help='Text vectors: minilm, "hf:<model name or folder>", tfidf, "remote:<model name>", '
-    '"file:<vectors>", or none to compare without text. May be repeated: each further one adds '
+    '"file:<vectors>", "permuted:<encoder>", or none to compare without text. May be repeated: each further one adds '
     "an LLMSeqSim with its vectors. [default: minilm]",
 )
 @options.ids
