@@ -260,3 +260,42 @@ def test_members_that_need_times_are_found_before_anything_runs(untimed: Session
             models=["llmseqsim", "sim-popularity"],
             settings={"sim-popularity": {"member": member}},
         )
+
+
+def test_a_variant_sets_a_model_apart(shop: SessionDataset, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(
+        "[[models]]\nname = 'sasrec'\n"
+        "[[models]]\nname = 'sasrec'\nvariant = '5 % of sessions'\n"
+        "share = 0.05\nagainst = 'sasrec'\n"
+    )
+    made = make_spec(shop, Path("shop"), preset=str(path))
+    assert [model.name for model in made.models] == ["sasrec", "sasrec@5-of-sessions"]
+    assert [model.label for model in made.models] == ["SASRec", "SASRec (5 % of sessions)"]
+    assert made.models[1].encoder is None
+    path.write_text(made.to_toml())
+    assert make_spec(shop, Path("shop"), preset=str(path)) == made
+    only = make_spec(shop, Path("shop"), preset=str(path), models=["sasrec"])
+    assert [model.name for model in only.models] == ["sasrec"]
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ({"name": "sasrec@b", "variant": "a"}, 'the variant "a" names it sasrec@a'),
+        ({"name": "sasrec", "variant": "%"}, "cannot follow the @ of a model"),
+        ({"name": "sasrec", "against": "popular"}, 'tested against "popular", which is not among'),
+        ({"name": "sasrec", "against": "sasrec"}, 'tested against "sasrec"'),
+        ({"name": "sasrec", "share": 0}, "share = 0"),
+        ({"name": "sasrec", "prompts": "sorted"}, "prompts = 'sorted'"),
+        ({"name": "fusion", "share": 0.5}, "give share and prompts to its members"),
+        ({"name": "sasrec", "share": 0.5, "refit": True}, "leave out refit"),
+    ],
+)
+def test_wrong_variants_are_refused(model: dict[str, Any], says: str) -> None:
+    others = [{"name": "popularity"}, {"name": "v-sknn"}]
+    refit = model.pop("refit", False)
+    values = {"dataset": "shop", "fingerprint": "0", "models": [*others, model], "refit": refit}
+    with pytest.raises(ConfigError) as error:
+        CompareSpec.make(values, what="comparison")
+    assert says in str(error.value)

@@ -46,8 +46,9 @@ _PATH = click.Path(path_type=Path)
     "encoders",
     multiple=True,
     help='Text vectors: minilm, "hf:<model name or folder>", tfidf, "remote:<model name>", '
-    '"file:<vectors>", "permuted:<encoder>", or none to compare without text. May be repeated: each further one adds '
-    "an LLMSeqSim with its vectors. [default: minilm]",
+    '"file:<vectors>", "permuted:<encoder>" or "spectrum:<encoder>" (docs/specs.md), or none to '
+    "compare without text. May be repeated: each further one adds an LLMSeqSim with its vectors. "
+    "[default: minilm]",
 )
 @options.ids
 @options.item_template

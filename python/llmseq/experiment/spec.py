@@ -165,7 +165,9 @@ def vectors_name(encoder: str) -> str:
         last = last.partition(".")[0]
     word = re.sub(r"[^A-Za-z0-9_]+", "-", last).strip("-")
     if not word:
-        raise ConfigError(f'after the @ of a model stands an encoder, got "{encoder}"')
+        raise ConfigError(
+            f'"{encoder}" cannot follow the @ of a model: an encoder or a variant needs a letter'
+        )
     return word
 
 
