@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llmseq.evaluation.leaderboard import Leaderboard, ModelResult, Versus
 
 _LOG_FROM = 20  # largest place divided by the smallest
+_ROOM_LEFT, _ROOM_RIGHT = 0.05, 0.35  # of the width between the places; names stand at the right
 _ROW_HEIGHT, _FRAME_HEIGHT = 26, 56
 
 
@@ -146,11 +147,11 @@ def _place(point: Point) -> float:
 def _axis(label: str, places: Sequence[float]) -> Axis:
     log = places[0] > 0 and places[-1] / places[0] >= _LOG_FROM
     if log:
-        room = (places[-1] / places[0]) ** 0.08
-        low, high = places[0] / room, places[-1] * room
+        span = places[-1] / places[0]
+        low, high = places[0] / span**_ROOM_LEFT, places[-1] * span**_ROOM_RIGHT
     else:
-        room = (places[-1] - places[0]) * 0.08
-        low, high = places[0] - room, places[-1] + room
+        span = places[-1] - places[0]
+        low, high = places[0] - span * _ROOM_LEFT, places[-1] + span * _ROOM_RIGHT
     ticks = [(place, f"{place:g}".removeprefix("0") or "0") for place in places]
     return Axis(label, low, high, _apart(ticks, low, high, log=log), log=log)
 
