@@ -153,3 +153,16 @@ def test_text_without_meaning_is_worse(tmp_path: Path) -> None:
         assert test is not None
         assert test.baseline == "llmseqsim"
         assert test.interval[1] < 0
+
+
+def test_shorter_prompts_are_asked_of_the_same_fitted_model(
+    shop_folder: Path, tmp_path: Path
+) -> None:
+    names = [f"{name}@{newest}" for name in ("v-sknn", "llmseqsim") for newest in (1, 20)]
+    options = {"models": names, "baseline": "v-sknn@20", "settings": {}}
+    run = reduced("length", shop_folder, tmp_path, **options)
+    last = {"llmseqsim": {"pooling": "last"}}
+    again = reduced("length", shop_folder, tmp_path, **{**options, "settings": last})
+    values = [each.leaderboard["llmseqsim@1"].metrics["hr@20"] for each in (run, again)]
+    assert values[0] == values[1]  # of one item the mean is the last
+    assert run.leaderboard["llmseqsim@20"].metrics != run.leaderboard["llmseqsim@1"].metrics

@@ -199,18 +199,21 @@ class Bench:
             "part": part,
             "seen": self.spec.seen,
             "length": self.spec.list_length,
-            **({} if self._ordered(fitted) else {"prompts": "shuffled", "by": self.spec.seed}),
+            **self._asked(fitted),
         }
 
-    def _ordered(self, fitted: Fitted) -> bool:
-        return self.spec.model(fitted.name).prompts == "ordered"
+    def _asked(self, fitted: Fitted) -> dict[str, Any]:
+        """Name what is done to the prompts before a model is asked; nothing for most models."""
+        model = self.spec.model(fitted.name)
+        shuffled = {"shuffled_by": self.spec.seed} if model.prompts == "shuffled" else {}
+        return shuffled if model.newest is None else {**shuffled, "newest": model.newest}
 
     def _prompts(self, fitted: Fitted, part: ListPart) -> Sessions:
-        """Prompts as a model is asked: in order, or shuffled, for every seed alike."""
-        prompts = self.held_out(part).prompts
-        if self._ordered(fitted):
-            return prompts
-        return prompts.shuffled(np.random.default_rng(self.spec.seed))
+        """Prompts as a model is asked, for every seed alike."""
+        asked, prompts = self._asked(fitted), self.held_out(part).prompts
+        if "shuffled_by" in asked:
+            prompts = prompts.shuffled(np.random.default_rng(asked["shuffled_by"]))
+        return prompts.tail(asked["newest"]) if "newest" in asked else prompts
 
     def lists(self, fitted: Fitted, part: ListPart) -> Stage:
         """Make a model's lists for the prompts of a part."""

@@ -52,6 +52,8 @@ class ModelSpec(Config):
         Of the sessions to learn from, a random share, drawn anew with every seed.
     prompts
         "shuffled" puts the items of every prompt but the last into random order.
+    newest
+        It is asked with only so many of the newest items of every prompt; None: all.
     against
         A model that it is tested against besides the baseline: LLM2SASRec against SASRec.
     at
@@ -67,6 +69,7 @@ class ModelSpec(Config):
     variant: str | None = None
     share: float = Field(default=1.0, gt=0, le=1)
     prompts: Literal["ordered", "shuffled"] = "ordered"
+    newest: int | None = Field(default=None, ge=1)
     against: str | None = None
     at: float | None = Field(default=None, allow_inf_nan=False)
     published: dict[str, float] = Field(default_factory=dict)
@@ -273,10 +276,11 @@ class CompareSpec(Config):
                 f'{model.name} is tested against "{model.against}", which is not among the other '
                 f"models: {', '.join(names)}"
             )
-        own = model.share < 1 or model.prompts == "shuffled"
+        own = model.share < 1 or model.prompts == "shuffled" or model.newest is not None
         if own and model.entry.family == "hybrid":
             raise ConfigError(
-                f"{model.name} is made of others' lists: give share and prompts to its members"
+                f"{model.name} is made of others' lists: give share, prompts and newest to its "
+                "members"
             )
         if model.share < 1 and (self.refit or model.space is not None):
             raise ConfigError(
