@@ -183,3 +183,23 @@ def test_values_of_settings() -> None:
 def test_settings_that_cannot_be_read(pairs: list[str]) -> None:
     with pytest.raises(ConfigError, match="--set"):
         options.settings(pairs, example="a=1")
+
+
+def test_a_spec_names_its_dataset(
+    llmseq: Callable[..., Result], shop_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('models = [{ name = "popularity" }]\nencoder = "none"\n')
+    result = llmseq("compare", "--spec", path, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "name the dataset folder to compare on; " in result.stderr
+    path.write_text(f'dataset = "{shop_folder}"\n' + path.read_text())
+    result = llmseq("compare", "--spec", path, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    result = llmseq("compare", "--spec", path, "--preset", "quick")
+    assert "give either --spec" in result.stderr
+    path.write_text("colour = 3\n" + path.read_text())
+    result = llmseq("compare", "--spec", path, "--out", tmp_path / "other")
+    assert result.exit_code == 2
+    assert 'comparison: unknown setting "colour"' in result.stderr
+    assert not (tmp_path / "other").exists()

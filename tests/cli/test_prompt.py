@@ -136,7 +136,7 @@ def test_a_prompt_model_takes_part_in_a_comparison(llmseq, shop_folder, tmp_path
     assert "Per 1,000 lists" in (tmp_path / "run" / "report.html").read_text()
 
 
-@pytest.mark.parametrize("preset", ["quick", "thorough", "strong", "paper"])
+@pytest.mark.parametrize("preset", ["quick", "thorough", "strong"])
 def test_no_preset_has_a_prompt_model_unless_it_is_told_its_base(shop, preset):
     names = [model.name for model in make_spec(shop, Path("shop"), preset=preset).models]
     assert not [name for name in names if name.startswith("llmseqprompt")]

@@ -47,3 +47,13 @@ def test_tail_and_last_times(sessions):
     assert sessions.take(np.array([0, 1, 3])).last_times().tolist() == [30, 5, 9]
     with pytest.raises(InvalidDataError, match="last times need"):
         sessions.last_times()
+
+
+def test_shuffling_keeps_each_session_and_its_last_item():
+    lists = [[*range(50)], [7], [], [3, 1, 2], [9, 9, 4]]
+    made = Sessions.from_lists(lists).shuffled(np.random.default_rng(0))
+    for row, items in enumerate(lists):
+        found = made[row].tolist()
+        assert sorted(found) == sorted(items)
+        assert found[-1:] == items[-1:]
+    assert made[0].tolist() != lists[0]

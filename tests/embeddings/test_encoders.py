@@ -48,7 +48,10 @@ def _nearest_shares_group(vectors: np.ndarray) -> float:
 
 
 def test_names():
-    assert ENCODERS.names() == ("minilm", "hf", "tfidf", "remote", "file")
+    assert ENCODERS.names() == (
+        *("minilm", "hf", "tfidf", "remote", "file"),
+        *("permuted", "spectrum"),
+    )
     assert get_encoder("minilm").name == "minilm"
     assert get_encoder("hf:org/model:v1").name == "hf:org/model:v1"
     assert get_encoder("file:a.parquet").name == "file:a.parquet"

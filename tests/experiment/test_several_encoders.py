@@ -120,7 +120,7 @@ def test_a_spec_file_may_say_the_encoder_of_any_model(shop: SessionDataset, tmp_
     [
         ({"models": ["v-sknn@tfidf"]}, "v-sknn@tfidf: v-sknn takes no text vectors of its own"),
         ({"models": ["v-sknn", "llmseqsim", "fusion@tfidf"]}, "fusion takes no text vectors"),
-        ({"models": ["llmseqsim@"]}, "after the @ of a model stands an encoder"),
+        ({"models": ["llmseqsim@"]}, "cannot follow the @ of a model"),
         ({"models": ["llmseqsim@tfidff"]}, 'unknown encoder "tfidff"; did you mean "tfidf"'),
         ({"models": ["llmseqsin@tfidf"]}, 'unknown model "llmseqsin"; did you mean "llmseqsim"'),
         ({"models": ["llmseqsim@tfidf"] * 2}, '"llmseqsim@tfidf" is named twice'),

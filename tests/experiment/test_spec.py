@@ -41,20 +41,9 @@ def test_thorough_has_every_model_and_quick_leaves_slow_ones_out(shop: SessionDa
     assert quick == thorough - slow
 
 
-def test_paper_has_the_published_settings(shop: SessionDataset) -> None:
-    strong, paper = (
-        {model.name: model for model in make_spec(shop, Path("shop"), preset=preset).models}
-        for preset in ("strong", "paper")
-    )
+def test_strong_has_the_neural_models_with_our_settings(shop: SessionDataset) -> None:
+    strong = {model.name: model for model in make_spec(shop, Path("s"), preset="strong").models}
     assert {MODELS[name].family for name in strong} == {"sequential"}
-    assert set(paper) == {name for name in EVERY if MODELS[name].published} > set(strong)
-    [neighbours] = paper["sknn"].configs()
-    values = neighbours.to_dict()
-    assert (values["k"], values["sample_size"], values["sampling"]) == (140, 1020, "recent")
-    [config] = paper["bert4rec"].configs()
-    published = ("learning_rate", "weight_decay", "clip_norm", "mask_prob", "head")
-    values = config.to_dict()
-    assert [values[key] for key in published] == [0.0023, 0.0409, 92.0, 0.9, "projection"]
     [own] = strong["bert4rec"].configs()
     assert own.to_dict()["head"] == "dot"
 
@@ -70,13 +59,6 @@ def test_without_times_a_preset_goes_on_and_says_so(untimed: SessionDataset) -> 
     assert list(about_times(untimed, "thorough")) == [
         "recent-popularity is left out: it needs session times, and this log has none"
     ]
-    paper = {model.name: model for model in make_spec(untimed, Path("s"), preset="paper").models}
-    assert paper["sknn"].settings["sampling"] == "random"
-    notes = list(about_times(untimed, "paper"))
-    assert [note.split(":")[0] for note in notes] == ["sknn", "sf-sknn", "sknnemb"]
-    assert 'samples "recent" sessions' in notes[0]
-    without_text = about_times(untimed, "paper", encoder="none")
-    assert [note.split(":")[0] for note in without_text] == ["sknn", "sf-sknn"]
 
 
 def test_a_file_that_asks_a_log_without_times_for_them_is_an_error(
@@ -249,16 +231,12 @@ def test_grids_of_hybrids_keep_to_the_compared_models(shop: SessionDataset) -> N
 
 def test_presets_have_the_published_hybrids(shop: SessionDataset) -> None:
     names = {"embedding-ensemble", "sim-sequential", "sim-popularity"}
-    quick, thorough, paper = (
-        {m.name: m for m in make_spec(shop, Path("shop"), preset=preset).models}
-        for preset in ("quick", "thorough", "paper")
+    quick, thorough = (
+        {m.name for m in make_spec(shop, Path("shop"), preset=preset).models}
+        for preset in ("quick", "thorough")
     )
-    assert names < set(thorough)
-    assert not names & set(quick)
-    [config] = paper["sim-sequential"].configs()
-    values = config.to_dict()
-    assert (values["sequential"], values["quantile"]) == ("llm2bert4rec", 0.25)
-    assert values["similarity"]["settings"]["reduction"]["method"] == "pca"
+    assert names < thorough
+    assert not names & quick
 
 
 def test_another_member_does_not_take_over_settings(shop: SessionDataset) -> None:
@@ -282,3 +260,42 @@ def test_members_that_need_times_are_found_before_anything_runs(untimed: Session
             models=["llmseqsim", "sim-popularity"],
             settings={"sim-popularity": {"member": member}},
         )
+
+
+def test_a_variant_sets_a_model_apart(shop: SessionDataset, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(
+        "[[models]]\nname = 'sasrec'\n"
+        "[[models]]\nname = 'sasrec'\nvariant = '5 % of sessions'\n"
+        "share = 0.05\nagainst = 'sasrec'\n"
+    )
+    made = make_spec(shop, Path("shop"), preset=str(path))
+    assert [model.name for model in made.models] == ["sasrec", "sasrec@5-of-sessions"]
+    assert [model.label for model in made.models] == ["SASRec", "SASRec (5 % of sessions)"]
+    assert made.models[1].encoder is None
+    path.write_text(made.to_toml())
+    assert make_spec(shop, Path("shop"), preset=str(path)) == made
+    only = make_spec(shop, Path("shop"), preset=str(path), models=["sasrec"])
+    assert [model.name for model in only.models] == ["sasrec"]
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ({"name": "sasrec@b", "variant": "a"}, 'the variant "a" names it sasrec@a'),
+        ({"name": "sasrec", "variant": "%"}, "cannot follow the @ of a model"),
+        ({"name": "sasrec", "against": "popular"}, 'tested against "popular", which is not among'),
+        ({"name": "sasrec", "against": "sasrec"}, 'tested against "sasrec"'),
+        ({"name": "sasrec", "share": 0}, "share = 0"),
+        ({"name": "sasrec", "prompts": "sorted"}, "prompts = 'sorted'"),
+        ({"name": "fusion", "share": 0.5}, "give share and prompts to its members"),
+        ({"name": "sasrec", "share": 0.5, "refit": True}, "leave out refit"),
+    ],
+)
+def test_wrong_variants_are_refused(model: dict[str, Any], says: str) -> None:
+    others = [{"name": "popularity"}, {"name": "v-sknn"}]
+    refit = model.pop("refit", False)
+    values = {"dataset": "shop", "fingerprint": "0", "models": [*others, model], "refit": refit}
+    with pytest.raises(ConfigError) as error:
+        CompareSpec.make(values, what="comparison")
+    assert says in str(error.value)

@@ -20,11 +20,6 @@ def test_every_combination_of_a_grid_is_a_setting(name):
     assert len({config.to_toml() for config in configs}) == len(configs) <= 12
 
 
-@pytest.mark.parametrize("name", MODELS.names())
-def test_published_settings_are_settings(name):
-    MODELS[name].make_config(MODELS[name].published, what=name)
-
-
 @pytest.mark.parametrize(
     "name",
     [

@@ -26,7 +26,6 @@ from llmseq.errors import (
     ShapeError,
 )
 from llmseq.models.approximate import HnswIndex
-from llmseq.models.catalog import MODELS
 from llmseq.models.protocol import FitContext
 from llmseq.models.seq_sim import SeqSimConfig, SeqSimRecommender
 from llmseq.testing import reference
@@ -290,14 +289,11 @@ def test_search_is_exact_unless_told_otherwise(monkeypatch):
         approximate(method="annoy")
 
 
-def test_the_published_setting_is_pca_harmonic_cosine():
-    config = MODELS["llmseqsim"].make_config(MODELS["llmseqsim"].published, what="llmseqsim")
+def test_pca_keeps_what_the_vectors_span_and_says_so():
+    config = SeqSimConfig(reduction={"method": "pca", "dim": 512})
     wide = np.random.default_rng(0).normal(size=(600, 520)).astype(np.float32)
     model = fitted(config, wide, rows=[range(600)])
     assert model._ranker.vectors.shape == (600, 512)
     assert model.summary.notes == ()
     narrow = fitted(config, wide[:, :40], rows=[range(600)])
     assert narrow.summary.notes == ("pca: 40 dimensions instead of 512: the vectors span no more",)
-    settings = (config.reduction.method, config.pooling, config.similarity)
-    assert settings == ("pca", "harmonic", "cosine")
-    assert config.popularity_weight == 0

@@ -9,13 +9,22 @@ import click
 from llmseq.cli import options
 from llmseq.cli.evaluate import parse_cut_offs
 from llmseq.cli.run_view import RunView, show_run
+from llmseq.errors import ConfigError
 
 _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("dataset", type=_PATH)
-@click.option("--out", type=_PATH, help="The run folder. [default: runs/<name of the dataset>]")
+@click.argument("dataset", type=_PATH, required=False)
+@click.option(
+    "--spec",
+    type=_PATH,
+    help="A TOML file that says what to compare: one of configs, or the spec.toml of an earlier "
+    "run. It may name the dataset folder too.",
+)
+@click.option(
+    "--out", type=_PATH, help="The run folder. [default: runs/<name of the dataset or the spec>]"
+)
 @click.option(
     "--models",
     help="Names separated by commas, instead of those of the preset. llm2sasrec@tfidf takes text "
@@ -23,12 +32,8 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--preset",
-    default="quick",
-    show_default=True,
-    help="quick, thorough (all models, each tuned with 20 trials, three seeds), strong (SASRec, "
-    "BERT4Rec, GRU4Rec and their LLM2 forms, three seeds), paper (models with the settings that "
-    "the study published, three seeds), or a file ending in .toml such as the spec.toml of an "
-    "earlier run.",
+    help="Instead of a spec: quick, thorough (all models, each tuned with 20 trials, three seeds) "
+    "or strong (SASRec, BERT4Rec, GRU4Rec and their LLM2 forms, three seeds). [default: quick]",
 )
 @click.option(
     "--k",
@@ -41,8 +46,9 @@ _PATH = click.Path(path_type=Path)
     "encoders",
     multiple=True,
     help='Text vectors: minilm, "hf:<model name or folder>", tfidf, "remote:<model name>", '
-    '"file:<vectors>", or none to compare without text. May be repeated: each further one adds '
-    "an LLMSeqSim with its vectors. [default: minilm]",
+    '"file:<vectors>", "permuted:<encoder>" or "spectrum:<encoder>" (docs/specs.md), or none to '
+    "compare without text. May be repeated: each further one adds an LLMSeqSim with its vectors. "
+    "[default: minilm]",
 )
 @options.ids
 @options.item_template
@@ -88,10 +94,11 @@ _PATH = click.Path(path_type=Path)
 @options.n_threads
 @options.device
 def command(
-    dataset: Path,
+    dataset: Path | None,
+    spec: Path | None,
     out: Path | None,
     models: str | None,
-    preset: str,
+    preset: str | None,
     ks: tuple[int, ...] | None,
     encoders: tuple[str, ...],
     ids: Path | None,
@@ -113,18 +120,29 @@ def command(
 ) -> None:
     """Fit, tune, score and compare models on the dataset folder DATASET.
 
-    Writes a run folder with the leaderboard, a report, recommendations and models ready to serve.
-    Started again after it was stopped, it goes on where it was.
+    DATASET may be left out where a spec names it. Writes a run folder with the leaderboard, a
+    report, recommendations and models ready to serve. Started again after it was stopped, it goes
+    on where it was.
     """
+    from llmseq.experiment.presets import dataset_of
     from llmseq.experiment.run import compare
 
+    if spec is not None and preset is not None:
+        raise ConfigError(f'give either --spec {spec} or --preset "{preset}"')
+    if preset is not None and preset.endswith(".toml"):
+        raise ConfigError(f"--preset {preset}: a file goes with --spec")
+    if spec is not None:
+        dataset = dataset or dataset_of(spec)
+    if dataset is None:
+        named = "" if spec is None else f"; {spec} names none"
+        raise ConfigError(f"name the dataset folder to compare on{named}")
     split = {"method": method, "test_share": test_share, "keep_cold": keep_cold}
     with RunView() as view:
         run = compare(
             dataset,
-            out or Path("runs") / dataset.resolve().name,
+            out or Path("runs") / (dataset.resolve().name if spec is None else spec.stem),
             models=options.names(models),
-            preset=preset,
+            preset=preset or ("quick" if spec is None else str(spec)),
             k=ks,
             encoder=encoders or None,
             encoder_ids=ids,

@@ -97,6 +97,14 @@ class Sessions:
         from_end = np.repeat(self.offsets[1:], self.lengths) - np.arange(self.n_events)
         return self.keep_events(from_end <= n)
 
+    def shuffled(self, rng: np.random.Generator) -> Sessions:
+        """Copy with the items of each session but its last in random order; times stay in place."""
+        key = rng.random(self.n_events)
+        key[self.offsets[1:][self.lengths > 0] - 1] = 1.0
+        order = np.lexsort((key, np.repeat(np.arange(len(self)), self.lengths)))
+        events = Ragged(self.items[order], self.offsets)
+        return Sessions(self.ids, events, self.times, self.users)
+
     def last_times(self) -> OffsetArray:
         """Time of the last event of each session, int64 (n_sessions,); no session may be empty.
 

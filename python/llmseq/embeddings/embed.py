@@ -8,7 +8,14 @@ import numpy as np
 import polars.selectors as cs
 
 from llmseq.data.text import render
-from llmseq.embeddings.encoders import Encoder, Progress, VectorFile, get_encoder
+from llmseq.embeddings.encoders import (
+    AnyEncoder,
+    ControlVectors,
+    Encoder,
+    Progress,
+    VectorFile,
+    get_encoder,
+)
 from llmseq.embeddings.matrix import ItemEmbeddings, non_finite_rows
 from llmseq.embeddings.store import VectorStore, default_cache
 from llmseq.errors import ConfigError, InvalidDataError, ShapeError
@@ -29,7 +36,7 @@ SHARD_TEXTS = 512
 
 def embed_catalogue(
     catalogue: Catalogue,
-    encoder: str | Encoder | VectorFile = "minilm",
+    encoder: str | AnyEncoder = "minilm",
     *,
     template: str | None = None,
     ids: Path | None = None,
@@ -96,6 +103,11 @@ def embed_catalogue(
     """
     if isinstance(encoder, str):
         encoder = get_encoder(encoder, batch_size=batch_size, device=device, ids=ids)
+    if isinstance(encoder, ControlVectors):
+        made = embed_catalogue(
+            catalogue, encoder.base, template=template, cache=cache, progress=progress
+        )
+        return _without_meaning(made, encoder)
     if isinstance(encoder, VectorFile):
         if template is not None:
             raise ConfigError(f'"{encoder.name}" holds ready vectors; leave out the text template')
@@ -116,6 +128,21 @@ def embed_catalogue(
         "notes": list(encoder.notes(int(vectors.shape[1]))),
     }
     return _spread(catalogue, items, vectors[rows], origin)
+
+
+def _without_meaning(made: ItemEmbeddings, control: ControlVectors) -> ItemEmbeddings:
+    """Put control vectors in the place of those of the items that have their own."""
+    filled = np.zeros(made.n_items, dtype=np.bool_) if made.filled is None else made.filled
+    vectors = made.vectors.copy()
+    vectors[~filled] = control.make(made.vectors[~filled])
+    origin = {
+        **made.origin,
+        "encoder": control.name,
+        "encoder_fingerprint": control.fingerprint(),
+        "fingerprint": fingerprint(control.fingerprint(), made.origin["fingerprint"]),
+        "notes": [*made.origin["notes"], control.note()],
+    }
+    return ItemEmbeddings(vectors, origin, made.filled)
 
 
 def _distinct_texts(

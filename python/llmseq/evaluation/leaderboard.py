@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmseq.errors import ArtifactError, InvalidDataError
@@ -35,6 +35,10 @@ class Protocol:
         Which part ``metrics`` are from.
     n_sessions : int, optional
         Sessions scored.
+    axis : str
+        What models that have a place ``at`` differ in; empty: none has.
+    substitutions : sequence of str
+        What differs, for all models, from how their published figures were made.
     """
 
     split: Any
@@ -43,6 +47,8 @@ class Protocol:
     baseline: str | None = None
     scored_on: Literal["test", "validation"] = "test"
     n_sessions: int | None = None
+    axis: str = ""
+    substitutions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,12 @@ class ModelResult:
         None for the baseline itself.
     refit : mapping
         Metric to value for the same settings fitted again on all of train; empty: not asked for.
+    against : Versus, optional
+        The test against a model named for this one, Holm over all such pairs.
+    published, substitutions
+        Metric to the figure that others published, and what was done otherwise than there.
+    at : float, optional
+        Its place on the protocol's axis.
     """
 
     name: str
@@ -114,6 +126,10 @@ class ModelResult:
     versus: Versus | None = None
     cost: Cost = field(default_factory=Cost)
     refit: dict[str, float] = field(default_factory=dict)
+    against: Versus | None = None
+    published: dict[str, float] = field(default_factory=dict)
+    substitutions: tuple[str, ...] = ()
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +258,9 @@ class Leaderboard:
         """Draw the ranked table, rounded for people, with marks against the baseline."""
         primary = self.protocol.primary
         names = self._shown_metrics()
-        header = ["#", "Model", "Text", f"{primary} [95 %]", *names, "vs baseline", "p", "Fit, s"]
+        beside = [primary] if any(primary in model.published for model in self.models) else []
+        header = ["#", "Model", "Text", f"{primary} [95 %]", *("published" for _ in beside)]
+        header += [*names, "vs baseline", "p", "Fit, s"]
         rows = []
         for place, model in enumerate(self.models, start=1):
             shown = figure(model.metrics[primary])
@@ -255,6 +273,7 @@ class Leaderboard:
                     model.label,
                     "yes" if model.uses_text else "",
                     shown,
+                    *(figure(model.published.get(name)) for name in beside),
                     *(figure(model.metrics.get(name)) for name in names),
                     *_against(model, self.protocol.baseline),
                     "" if model.cost.fit_s is None else f"{model.cost.fit_s:,.1f}",
@@ -267,7 +286,30 @@ class Leaderboard:
         if self.refit_verdict is not None:
             lines.insert(1, f"\n{REFITTED} {self.refit_verdict.sentence}")
         lines += ["", f"Scored on {self.protocol.scored_on}{self._sessions()}. {_LEGEND}"]
+        lines += self._pairs()
+        otherwise = [f"- {text}" for text in self.otherwise()]
+        lines += ["", "Otherwise than published:", "", *otherwise] if otherwise else []
         return "\n".join(lines) + "\n"
+
+    def otherwise(self) -> tuple[str, ...]:
+        """Say what differs from how published figures were made, for all models, then for each."""
+        own = (f"{model.label}: {text}" for model in self.models for text in model.substitutions)
+        return (*self.protocol.substitutions, *own)
+
+    def _pairs(self) -> list[str]:
+        """One line for each model that was tested against another one."""
+        labels = {model.name: model.label for model in self.models}
+        lines = []
+        for model in self.models:
+            test = model.against
+            if test is not None:
+                gain, p_value = _against(replace(model, versus=test), None)
+                low, high = test.interval
+                lines.append(
+                    f"- {model.label} against {labels[test.baseline]}: {gain}, "
+                    f"{test.absolute:+.4f} [{low:+.4f}, {high:+.4f}], p {p_value}"
+                )
+        return ["", *lines] if lines else []
 
     def _shown_metrics(self) -> list[str]:
         """Every other metric at the cut-off of the primary one."""

@@ -85,23 +85,47 @@ def compare_with_baseline(
     if baseline not in {model.name for model in models}:
         choices = ", ".join(model.name for model in models)
         raise ConfigError(f'the baseline "{baseline}" is not compared. Choose from: {choices}')
-    tests = {
-        model.name: _test(per_session, model.name, baseline, groups, seed, n_draws, n_flips)
-        for model in models
-        if model.name != baseline
-    }
-    adjusted = dict(zip(tests, holm([test.p_value for test in tests.values()]), strict=True))
-    return tuple(
-        model
-        if model.name == baseline
-        else replace(
-            model,
-            versus=Versus(
-                baseline=baseline, p_holm=adjusted[model.name], **asdict(tests[model.name])
-            ),
-        )
-        for model in models
+    tests = compare_pairs(
+        {model.name: baseline for model in models if model.name != baseline},
+        per_session,
+        groups=groups,
+        seed=seed,
+        n_draws=n_draws,
+        n_flips=n_flips,
     )
+    return tuple(replace(model, versus=tests.get(model.name)) for model in models)
+
+
+def compare_pairs(
+    pairs: Mapping[str, str],
+    per_session: Mapping[str, FloatVector],
+    *,
+    groups: NDArray[Any] | None = None,
+    seed: int = 0,
+    n_draws: int = N_DRAWS,
+    n_flips: int = N_FLIPS,
+) -> dict[str, Versus]:
+    """Test models against another one each, Holm over all pairs; by the models' names.
+
+    Parameters
+    ----------
+    pairs : mapping
+        Name of a model to the name of the one that it is tested against.
+
+    Raises
+    ------
+    ConfigError
+        If one of them has no values by session.
+    """
+    tests = {
+        name: _test(per_session, name, other, groups, seed, n_draws, n_flips)
+        for name, other in pairs.items()
+    }
+    adjusted = holm([test.p_value for test in tests.values()])
+    return {
+        name: Versus(baseline=pairs[name], p_holm=p_holm, **asdict(test))
+        for (name, test), p_holm in zip(tests.items(), adjusted, strict=True)
+    }
 
 
 def make_verdict(

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from llmseq.config import flat
 from llmseq.core import evaluate_lists
+from llmseq.models.catalog import registry_name
 from llmseq.models.persistence import load_recommender
 from llmseq.models.protocol import FitContext, Recommender
 from llmseq.recommendations import Recommendations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from llmseq.config import Config
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.folds import Fold
-    from llmseq.data.sessions import HeldOut
+    from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.data.split import Split
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.experiment.progress import Tracker
@@ -91,7 +92,8 @@ class Bench:
 
         def work(folder: Path, checkpoint: Path) -> Mapping[str, Any]:
             stop = self.split.stop if part == "fit" else None
-            model, seconds = self._fitted(name, config, self.train(part), stop, seed, checkpoint)
+            train = self._share_of(name, self.train(part), seed)
+            model, seconds = self._fitted(name, config, train, stop, seed, checkpoint)
             model.save(folder / "model")
             summary = asdict(model.summary)
             # A fit that went on from a checkpoint knows what it took before it was killed.
@@ -169,15 +171,25 @@ class Bench:
     def _fit_inputs(
         self, stage: str, name: str, config: Config, seed: int, part: str
     ) -> dict[str, Any]:
+        share = self.spec.model(name).share
         return {
             "stage": stage,
-            "model": name,
+            "model": registry_name(name),  # variants that differ in their prompts share a fit
             "config": config.to_dict(),
             "seed": seed,
             "part": part,
             "device": self.spec.device,
+            **({} if share == 1 else {"share": share}),
             **self.data(self.vectors_of(name)),
         }
+
+    def _share_of(self, name: str, train: SessionDataset, seed: int) -> SessionDataset:
+        """Draw the share of the sessions that a model learns from, at least one, in their order."""
+        share, n = self.spec.model(name).share, len(train.sessions)
+        if share == 1:
+            return train
+        drawn = np.random.default_rng(seed).permutation(n)[: max(1, round(share * n))]
+        return train.take(np.sort(drawn))
 
     def list_inputs(self, fitted: Fitted, part: ListPart) -> dict[str, Any]:
         """Name everything that lists follow from."""
@@ -187,16 +199,31 @@ class Bench:
             "part": part,
             "seen": self.spec.seen,
             "length": self.spec.list_length,
+            **self._asked(fitted),
         }
+
+    def _asked(self, fitted: Fitted) -> dict[str, Any]:
+        """Name what is done to the prompts before a model is asked; nothing for most models."""
+        model = self.spec.model(fitted.name)
+        shuffled = {"shuffled_by": self.spec.seed} if model.prompts == "shuffled" else {}
+        return shuffled if model.newest is None else {**shuffled, "newest": model.newest}
+
+    def _prompts(self, fitted: Fitted, part: ListPart) -> Sessions:
+        """Prompts as a model is asked, for every seed alike."""
+        asked, prompts = self._asked(fitted), self.held_out(part).prompts
+        if "shuffled_by" in asked:
+            prompts = prompts.shuffled(np.random.default_rng(asked["shuffled_by"]))
+        return prompts.tail(asked["newest"]) if "newest" in asked else prompts
 
     def lists(self, fitted: Fitted, part: ListPart) -> Stage:
         """Make a model's lists for the prompts of a part."""
 
         def work(folder: Path, _: Path) -> Mapping[str, Any]:
             model = fitted.load()
+            prompts = self._prompts(fitted, part)
             started = time.perf_counter()
             made = model.recommend(
-                self.held_out(part).prompts,
+                prompts,
                 self.spec.list_length,
                 exclude_seen=self.spec.exclude_seen,
                 candidates=self.candidates(part),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmseq.data.dataset import SessionDataset
     from llmseq.tuning.space import Space
 
-PRESETS = ("quick", "thorough", "strong", "paper")
+PRESETS = ("quick", "thorough", "strong")
 
 THOROUGH_TRIALS = 20
 """Settings that `thorough` tries for every model alike."""
@@ -50,8 +50,7 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
         "quick": all but the slower neural models, cheap ones over their small grid, neural ones
         with one setting, one seed. "thorough": all models, each searched over its space with the
         same number of trials, three seeds. "strong": the neural models with our settings, three
-        seeds. "paper": the models for which the study published settings, with those for Beauty.
-        Or a path ending in ``.toml``, for example the spec.toml of an earlier run.
+        seeds. Or a path ending in ``.toml``, for example the spec.toml of an earlier run.
     encoder
         With "none" only the models without text are taken.
 
@@ -81,22 +80,30 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
 def _belongs(entry: ModelEntry, preset: str) -> bool:
     if entry.family == "prompt":  # needs a base model, which no preset can name
         return False
-    if preset == "paper":
-        return bool(entry.published)
     if preset == "strong":
         return entry.family == "sequential"
     return preset == "thorough" or entry.quick
+
+
+def dataset_of(spec: Path) -> Path | None:
+    """Read which dataset folder a spec names; None: it names none.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or it is no TOML.
+    """
+    named = _read(spec).get("dataset")
+    return None if named is None else Path(str(named))
 
 
 def preset_model(name: str, preset: str) -> dict[str, Any]:
     """One model as a preset has it; ``name@encoder`` with vectors of its own."""
     entry = MODELS[registry_name(name)]
     grid: Mapping[str, tuple[Any, ...]] = {}
-    without_grid = {"paper"} if entry.family == "hybrid" else {"paper", "thorough"}
-    if entry.family != "sequential" and preset not in without_grid:
+    if entry.family == "hybrid" or (entry.family != "sequential" and preset != "thorough"):
         grid = entry.grid
-    settings = {"settings": dict(entry.published)} if preset == "paper" else {}
-    return _named({"name": name, **settings, "grid": {key: list(v) for key, v in grid.items()}})
+    return _named({"name": name, "grid": {key: list(v) for key, v in grid.items()}})
 
 
 def make_spec(
@@ -163,7 +170,7 @@ def make_spec(
     if preset in PRESETS:
         values["models"], _ = without_times(values["models"], dataset, named=models or ())
     values["models"] = _with_settings(values["models"], settings or {})
-    if preset in PRESETS and preset != "paper":
+    if preset in PRESETS:
         values["models"] = _fit_for_small_logs(values["models"], len(dataset.sessions))
     if "tuning" in values:
         values["tuning"] = folds_for(dataset, values["tuning"])
@@ -190,9 +197,8 @@ def _named(model: Mapping[str, Any]) -> dict[str, Any]:
     """Give a model's plain values the name that it goes by; see `ModelSpec`."""
     if "name" not in model:
         raise ConfigError(f"a model of the comparison has no name: {dict(model)}")
-    spec = ModelSpec.make(
-        {key: model[key] for key in ("name", "encoder") if key in model}, what="model"
-    )
+    named = ("name", "encoder", "variant")
+    spec = ModelSpec.make({key: model[key] for key in named if key in model}, what="model")
     return {**model, "name": spec.name, **({"encoder": spec.encoder} if spec.encoder else {})}
 
 
@@ -231,22 +237,15 @@ def without_times(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Fit a preset's models to a log without session times, and say what that changed.
 
-    Published settings that sample recent sessions draw them at random instead. A model that cannot
-    do without times is left out, unless somebody named it, who then gets an error.
+    A model that cannot do without times is left out, unless somebody named it, who then gets an
+    error.
     """
     if dataset.sessions.times is not None:
         return list(models), []
     kept, notes = [], []
     for model in models:
-        name, settings = model["name"], model.get("settings", {})
-        entry = _entry(model)
-        if settings.get("sampling") == "recent":
-            model = {**model, "settings": {**settings, "sampling": "random"}}
-            notes.append(
-                f'{name}: the published setting samples "recent" sessions; this log has no session '
-                'times, so they are drawn at "random"'
-            )
-        config = entry.make_config(model.get("settings", {}), what=f"model {name}")
+        name = model["name"]
+        config = _entry(model).make_config(model.get("settings", {}), what=f"model {name}")
         if name not in named and isinstance(config, MayNeedTimes) and config.needs_times:
             notes.append(f"{name} is left out: it needs session times, and this log has none")
         else:

@@ -144,7 +144,8 @@ def compare(
         Registry names, instead of those of the preset; ``llm2sasrec@tfidf`` takes text vectors of
         its own.
     preset
-        "quick", "thorough", or a TOML file such as the spec.toml of an earlier run.
+        "quick", "thorough", "strong", or a spec: a TOML file such as those in configs, or the
+        spec.toml of an earlier run.
     k
         Cut-offs of the metrics; 10 and 20 unless the preset says otherwise.
     encoder, encoder_ids, template

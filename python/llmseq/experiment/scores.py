@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,12 @@ import numpy as np
 
 from llmseq.evaluation.evaluate import Evaluation, evaluate, over_seeds
 from llmseq.evaluation.leaderboard import Cost, Leaderboard, ModelResult, Protocol, Seeds
-from llmseq.evaluation.verdict import best_on_validation, compare_with_baseline, make_verdict
+from llmseq.evaluation.verdict import (
+    best_on_validation,
+    compare_pairs,
+    compare_with_baseline,
+    make_verdict,
+)
 from llmseq.experiment.environment import environment
 
 if TYPE_CHECKING:
@@ -103,6 +108,9 @@ def score_all(
             seeds=seeds[contender.name],
             cost=_cost(contender, scored[contender.name]),
             refit=dict(again[contender.name].means) if contender.name in again else {},
+            published=dict(contender.spec.published),
+            substitutions=contender.spec.substitutions,
+            at=contender.spec.at,
         )
         for contender in contenders
     ]
@@ -110,8 +118,18 @@ def score_all(
     per_session = {
         name: evaluation.per_session[spec.primary] for name, evaluation in evaluations.items()
     }
+    pairs = compare_pairs(
+        {model.name: model.against for model in spec.models if model.against},
+        per_session,
+        groups=users,
+        seed=spec.seed,
+    )
     compared = compare_with_baseline(
-        results, per_session, baseline=baseline, groups=users, seed=spec.seed
+        [replace(result, against=pairs.get(result.name)) for result in results],
+        per_session,
+        baseline=baseline,
+        groups=users,
+        seed=spec.seed,
     )
     verdict = make_verdict(
         compared,
@@ -138,6 +156,8 @@ def score_all(
         baseline=baseline,
         scored_on=spec.score,
         n_sessions=len(bench.held_out(part)),
+        axis=spec.axis,
+        substitutions=spec.substitutions,
     )
     board = Leaderboard(
         {**_dataset(bench), "test_scorings": test_scorings},

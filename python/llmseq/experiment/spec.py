@@ -22,7 +22,7 @@ from llmseq.tuning.space import Space
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmseq.embeddings.encoders import Encoder, VectorFile
+    from llmseq.embeddings.encoders import AnyEncoder
 
 NO_ENCODER = "none"
 MIN_LIST_LENGTH = 100
@@ -45,10 +45,35 @@ class ModelSpec(Config):
         Where its text vectors come from; None: where the comparison's come from. Without it, what
         follows the ``@`` names the encoder: ``llmseqsim@hf:org/some-model`` is
         ``llmseqsim@some-model`` with the encoder ``hf:org/some-model``.
+    variant
+        What sets it apart where a model takes part several times: with the variant "d 64" it is
+        called ``llm2sasrec@d-64``, and what follows the ``@`` names no encoder.
+    share
+        Of the sessions to learn from, a random share, drawn anew with every seed.
+    prompts
+        "shuffled" puts the items of every prompt but the last into random order.
+    newest
+        It is asked with only so many of the newest items of every prompt; None: all.
+    against
+        A model that it is tested against besides the baseline: LLM2SASRec against SASRec.
+    at
+        Where it stands on the comparison's ``axis``.
+    published
+        Figures that others published for it, by metric, to stand beside the run's own.
+    substitutions
+        What differs from the settings that those figures were made with.
     """
 
     name: str
     encoder: str | None = None
+    variant: str | None = None
+    share: float = Field(default=1.0, gt=0, le=1)
+    prompts: Literal["ordered", "shuffled"] = "ordered"
+    newest: int | None = Field(default=None, ge=1)
+    against: str | None = None
+    at: float | None = Field(default=None, allow_inf_nan=False)
+    published: dict[str, float] = Field(default_factory=dict)
+    substitutions: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, list[Any]] = Field(default_factory=dict)
     space: Space | None = None
@@ -59,6 +84,14 @@ class ModelSpec(Config):
         if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
             return values
         name, at, vectors = values["name"].partition("@")
+        if values.get("variant"):
+            word = vectors_name(values["variant"])
+            if at and vectors != word:
+                raise ConfigError(
+                    f'{values["name"]}: the variant "{values["variant"]}" names it {name}@{word}; '
+                    "leave out what follows the @"
+                )
+            return {**values, "name": f"{name}@{word}"}
         encoder = values.get("encoder") or vectors
         if not encoder and not at:
             return values
@@ -72,9 +105,9 @@ class ModelSpec(Config):
 
     @property
     def label(self) -> str:
-        """As a report shows it, with its vectors where they are its own."""
-        vectors = self.name.partition("@")[2]
-        return f"{self.entry.label} ({vectors})" if vectors else self.entry.label
+        """As a report shows it, with what sets it apart or the vectors that are its own."""
+        apart = self.variant or self.name.partition("@")[2]
+        return f"{self.entry.label} ({apart})" if apart else self.entry.label
 
     @property
     def searched(self) -> Searched | None:
@@ -122,16 +155,22 @@ def vectors_name(encoder: str) -> str:
     --------
     >>> vectors_name("tfidf"), vectors_name("hf:org/some-model-v1.5")
     ('tfidf', 'some-model-v1-5')
-    >>> vectors_name("file:vectors/mine.parquet")
-    'mine'
+    >>> vectors_name("file:vectors/mine.parquet"), vectors_name("permuted:minilm")
+    ('mine', 'permuted-minilm')
     """
+    from llmseq.embeddings.encoders.control import CONTROLS
+
     kind, _, argument = encoder.partition(":")
+    if kind in CONTROLS:
+        return f"{kind}-{vectors_name(argument)}"
     last = argument.rstrip("/").rpartition("/")[2] or kind
     if kind == "file":
         last = last.partition(".")[0]
     word = re.sub(r"[^A-Za-z0-9_]+", "-", last).strip("-")
     if not word:
-        raise ConfigError(f'after the @ of a model stands an encoder, got "{encoder}"')
+        raise ConfigError(
+            f'"{encoder}" cannot follow the @ of a model: an encoder or a variant needs a letter'
+        )
     return word
 
 
@@ -166,6 +205,10 @@ class CompareSpec(Config):
         What all are tested against; empty: the best model without text on validation.
     tuning
         How the models' spaces are searched, each with this same budget; None: nothing is searched.
+    axis
+        What models with a place ``at`` differ in, for example "dimensions"; the report draws it.
+    substitutions
+        What differs, for all models, from how their published figures were made.
     """
 
     version: Literal[1] = 1
@@ -188,6 +231,8 @@ class CompareSpec(Config):
     device: str = "cpu"
     split: SplitConfig = SplitConfig()
     tuning: TuningConfig | None = None
+    axis: str = ""
+    substitutions: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -199,6 +244,7 @@ class CompareSpec(Config):
                 raise ConfigError(f'the model "{model.name}" is named twice')
             model.configs()
             self._check_space(model)
+            self._check_variant(model, names)
         if self.baseline and self.baseline not in names:
             raise ConfigError(
                 f'the baseline "{self.baseline}" is not among the models: {", ".join(names)}'
@@ -223,6 +269,24 @@ class CompareSpec(Config):
                 wrong = "a space is searched only with a [tuning] table"
             raise ConfigError(f"model {model.name}: {wrong}")
         model.searched.check()
+
+    def _check_variant(self, model: ModelSpec, names: list[str]) -> None:
+        if model.against is not None and model.against not in set(names) - {model.name}:
+            raise ConfigError(
+                f'{model.name} is tested against "{model.against}", which is not among the other '
+                f"models: {', '.join(names)}"
+            )
+        own = model.share < 1 or model.prompts == "shuffled" or model.newest is not None
+        if own and model.entry.family == "hybrid":
+            raise ConfigError(
+                f"{model.name} is made of others' lists: give share, prompts and newest to its "
+                "members"
+            )
+        if model.share < 1 and (self.refit or model.space is not None):
+            raise ConfigError(
+                f"{model.name} learns from a share of the sessions: leave out "
+                f"{'refit' if self.refit else 'its space'}, which is for all of them"
+            )
 
     def _check_encoders(self) -> None:
         for model in self.models:
@@ -249,7 +313,7 @@ class CompareSpec(Config):
                 f"{', '.join(every) or NO_ENCODER}"
             )
 
-    def make_encoder(self, encoder: str) -> Encoder | VectorFile:
+    def make_encoder(self, encoder: str) -> AnyEncoder:
         """Make one of the encoders; loads nothing yet.
 
         Raises

@@ -32,8 +32,6 @@ class ModelEntry:
         Settings that make this name out of the class: ``llm2sasrec`` is ``sasrec`` with a table.
     grid
         For each setting that `compare` tries, the values; chosen on the select part.
-    published
-        Settings of the study for Beauty, on top of the preset; empty where there are none.
     quick
         Whether the quick comparison has it.
     """
@@ -45,7 +43,6 @@ class ModelEntry:
     config: str
     preset: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    published: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = True
 
     def config_class(self) -> type[Config]:
@@ -89,17 +86,9 @@ def registry_name(name: str) -> str:
 _TEXT: Mapping[str, Any] = {"item_table": "llm_init", "input_scale": 1.0}
 
 
-# Of the published sequential models all alike: a layer and a bias before the softmax, no √D.
-_PUBLISHED: Mapping[str, Any] = {"head": "projection", "input_scale": 1.0}
-# Their text vectors had more dimensions than MiniLM, whose titles of Beauty span 381: the published
-# 448 become 380, a width that four heads can share.
-_WIDEST = 380
-
-
 def _sequential(
     label: str,
     config: str,
-    published: Mapping[str, Any],
     preset: Mapping[str, Any] | None = None,
     *,
     quick: bool = False,
@@ -113,7 +102,6 @@ def _sequential(
         recommender="llmseq.models.sequential.recommender:SequentialRecommender",
         config=f"llmseq.models.sequential.config:{config}",
         preset=preset,
-        published={**_PUBLISHED, **published},
         quick=quick,
     )
 
@@ -142,20 +130,6 @@ _cooccurrence = partial(
     recommender="llmseq.models.cooccurrence:CooccurrenceRecommender",
     config="llmseq.models.cooccurrence:CooccurrenceConfig",
 )
-
-
-# A log without session times, as Beauty's, has no recent sessions; there presets draw at random.
-def _published(
-    k: int, sample_size: int, sampling: str, similarity: str = "cosine"
-) -> dict[str, Any]:
-    return {
-        "k": k,
-        "sample_size": sample_size,
-        "sampling": sampling,
-        "similarity": similarity,
-        "backward": 1.0,
-        "idf_weighting": False,
-    }
 
 
 # What came before a shared item says little on most logs, and as much as what came next on a log of
@@ -199,7 +173,6 @@ for _name, _entry in {
         label="SKNN",
         preset={"k": 200},
         grid=_LENGTHS,
-        published=_published(140, 1020, "recent"),
         quick=False,
     ),
     "v-sknn": _neighbours(
@@ -210,13 +183,11 @@ for _name, _entry in {
             "backward": _BACKWARD,
             "idf_weighting": (True, False),
         },
-        published={**_published(320, 1530, "random"), "prompt_decay": "harmonic"},
     ),
     "s-sknn": _neighbours(
         label="S-SKNN",
         preset={"k": 200, "sequential_weighting": True},
         grid=_LENGTHS,
-        published=_published(130, 1920, "random"),
         quick=False,
     ),
     "sf-sknn": _neighbours(
@@ -227,7 +198,6 @@ for _name, _entry in {
             "backward": _BACKWARD,
             "idf_weighting": (True, False),
         },
-        published=_published(290, 560, "recent"),
         quick=False,
     ),
     "sknnemb": _neighbours(
@@ -241,60 +211,14 @@ for _name, _entry in {
             "last_n": (5, 20),
             "backward": _BACKWARD,
         },
-        published={
-            **_published(60, 1370, "recent", "dot"),
-            "sequential_weighting": False,
-            "prompt_pooling": "harmonic",
-            "train_pooling": "mean",
-            "reduction": {"method": "pca", "dim": _WIDEST},  # published: LDA, which needs classes
-        },
         quick=False,
     ),
 }.items():
     MODELS.register(_name, _entry)
 for _name, _entry in {
-    "sasrec": _sequential(
-        "SASRec",
-        "SASRecConfig",
-        {
-            "learning_rate": 0.0048,
-            "weight_decay": 0.0962,
-            "batch_size": 32,
-            "embedding_dim": 48,
-            "dropout": 0.25,
-            "n_blocks": 2,
-            "n_heads": 3,
-        },
-        {"dropout": 0.6},
-        quick=True,
-    ),
-    "bert4rec": _sequential(
-        "BERT4Rec",
-        "BERT4RecConfig",
-        {
-            "clip_norm": 92.0,
-            "learning_rate": 0.0023,
-            "weight_decay": 0.0409,
-            "batch_size": 256,
-            "embedding_dim": 192,
-            "dropout": 0.4,
-            "n_blocks": 1,
-            "n_heads": 2,
-            "mask_prob": 0.9,
-        },
-    ),
-    "gru4rec": _sequential(
-        "GRU4Rec",
-        "GRU4RecConfig",
-        {
-            "learning_rate": 0.0072,
-            "weight_decay": 0.0893,
-            "batch_size": 32,
-            "embedding_dim": 80,
-            "dropout": 0.0,
-            "hidden_dim": 32,
-        },
-    ),
+    "sasrec": _sequential("SASRec", "SASRecConfig", {"dropout": 0.6}, quick=True),
+    "bert4rec": _sequential("BERT4Rec", "BERT4RecConfig"),
+    "gru4rec": _sequential("GRU4Rec", "GRU4RecConfig"),
 }.items():
     MODELS.register(_name, _entry)
 MODELS.register(
@@ -313,64 +237,12 @@ MODELS.register(
             ),
             "popularity_weight": (0.0, 0.01, 0.1),
         },
-        # where the vectors span less than 512, as MiniLM's do, what they span is kept, with a note
-        published={
-            "reduction": {"method": "pca", "dim": 512},
-            "pooling": "harmonic",
-            "similarity": "cosine",
-            "popularity_weight": 0.0,
-        },
     ),
 )
 for _name, _entry in {
-    "llm2sasrec": _sequential(
-        "LLM2SASRec",
-        "SASRecConfig",
-        {
-            "clip_norm": 43.0,
-            "learning_rate": 0.0001,
-            "weight_decay": 0.086,
-            "batch_size": 416,
-            "embedding_dim": _WIDEST,
-            "reduction": {"method": "pca"},
-            "dropout": 0.0,
-            "n_blocks": 1,
-            "n_heads": 1,
-        },
-        _TEXT,
-        quick=True,
-    ),
-    "llm2bert4rec": _sequential(
-        "LLM2BERT4Rec",
-        "BERT4RecConfig",
-        {
-            "clip_norm": 5.0,
-            "learning_rate": 0.0012,
-            "weight_decay": 0.0235,
-            "batch_size": 224,
-            "embedding_dim": _WIDEST,
-            "reduction": {"method": "lda"},  # without classes it becomes pca, with a note
-            "dropout": 0.45,
-            "n_blocks": 2,
-            "n_heads": 1,
-            "mask_prob": 0.65,
-        },
-        _TEXT,
-    ),
-    "llm2gru4rec": _sequential(
-        "LLM2GRU4Rec",
-        "GRU4RecConfig",
-        {
-            "learning_rate": 0.0013,
-            "weight_decay": 0.0572,
-            "batch_size": 96,
-            "embedding_dim": 192,
-            "reduction": {"method": "random"},
-            "dropout": 0.0,
-            "hidden_dim": 496,
-        },
-        _TEXT,
-    ),
+    "llm2sasrec": _sequential("LLM2SASRec", "SASRecConfig", _TEXT, quick=True),
+    "llm2bert4rec": _sequential("LLM2BERT4Rec", "BERT4RecConfig", _TEXT),
+    "llm2gru4rec": _sequential("LLM2GRU4Rec", "GRU4RecConfig", _TEXT),
 }.items():
     MODELS.register(_name, _entry)
 for _name, _label in {
@@ -388,10 +260,6 @@ for _name, _label in {
             recommender="llmseq.models.prompt.recommender:PromptRecommender",
             config="llmseq.models.prompt.config:PromptConfig",
             preset={"task": _name},
-            published={
-                "decoding": {"method": "sampled", "temperature": 0.25, "top_p": 1.0},
-                "training": {"loss": "vocabulary"},
-            },
             quick=False,
         ),
     )
@@ -406,13 +274,6 @@ _fusion = partial(
     config="llmseq.models.hybrid.fuse:FusionConfig",
     grid={"n_members": (2, 3, 5), "method": ("rrf", "zscore"), "weighting": ("equal", "fitted")},
 )
-# LLMSeqSim as the study has it, on whole and on reduced vectors (published: PCA 512).
-_SIM: Mapping[str, Any] = {"pooling": "harmonic", "similarity": "cosine", "popularity_weight": 0.0}
-_WHOLE = {"model": "llmseqsim", "settings": {**_SIM, "reduction": {"method": "none"}}}
-_REDUCED = {
-    "model": "llmseqsim",
-    "settings": {**_SIM, "reduction": {"method": "pca", "dim": _WIDEST}},
-}
 for _name, _entry in {
     "embedding-ensemble": _hybrid(
         label="EmbeddingEnsemble",
@@ -423,25 +284,18 @@ for _name, _entry in {
                 *({"method": "confidence", "score": score} for score in (0.6, 0.7, 0.8, 0.9)),
             )
         },
-        published={
-            "first": _WHOLE,
-            "second": _REDUCED,
-            "head": {"method": "rank", "places": 0},
-        },
         quick=False,
     ),
     "sim-sequential": _hybrid(
         label="LLMSeqSim & Sequential",
         config="llmseq.models.hybrid.switch:SwitchConfig",
         grid={"sequential": ("llm2sasrec", "llm2bert4rec"), "quantile": (0.25, 0.5, 0.75)},
-        published={"sequential": "llm2bert4rec", "similarity": _REDUCED, "quantile": 0.25},
         quick=False,
     ),
     "sim-popularity": _hybrid(
         label="LLMSeqSim & Popularity",
         config="llmseq.models.hybrid.filter:FilterConfig",
         grid={"popularity_quantile": (0.25, 0.5, 0.75)},
-        published={"member": _REDUCED, "popularity_quantile": 0.5},
         quick=False,
     ),
     "fusion-no-text": _fusion(label="Fusion without text", uses_text=False),

@@ -8,6 +8,7 @@ from llmseq.errors import ArtifactError, InvalidDataError
 from llmseq.evaluation.leaderboard import Leaderboard
 from llmseq.experiment.report import figures, members, method, numbers, tables
 from llmseq.experiment.report.details import Details, read_details
+from llmseq.experiment.report.study import study
 from llmseq.experiment.report.verdict import verdict_view
 from llmseq.storage import write_text
 
@@ -86,6 +87,7 @@ def render(board: Leaderboard, details: Details) -> str:
         verdict=verdict_view(board, details),
         ranking=tables.ranking(board),
         charts=figures.charts(board),
+        study=study(board),
         breakdowns=figures.breakdowns(board, details),
         hybrids=members.hybrids(board, details),
         samples=tables.samples(board, details),

@@ -213,6 +213,55 @@ def group_lines(
         return _svg(figure, alt)
 
 
+def scaling(
+    lines: Sequence[Sequence[Point]], axis: Axis, y_label: str, *, size: Size, alt: str
+) -> str:
+    """Draw accuracy over what models differ in: points of one line belong together, named once."""
+    with _settings(alt):
+        figure, axes = _figure(size)
+        if axis.log:
+            axes.set_xscale("log")
+        axes.set_xlim(axis.low, axis.high)
+        axes.set_ylim(*_y_limits([point for line in lines for point in line]))
+        _style(axes, axis.label)
+        axes.set_xticks([tick for tick, _ in axis.ticks], [text for _, text in axis.ticks])
+        axes.set_xticks([], minor=True)
+        for line in lines:
+            colour = _TEXT if line[0].uses_text else _PLAIN
+            axes.plot([p.x for p in line], [p.y for p in line], color=colour, lw=1.5)
+            for point in line:
+                axes.plot([point.x] * 2, point.ends, color=colour, alpha=0.4, lw=1.3)
+                _marker(axes, point.x, point.y, colour, uses_text=point.uses_text, size=6)
+        figure.text(0, 1, y_label, ha="left", va="top", color=_MUTED)
+        figure.tight_layout(pad=0.3, rect=(0, 0, 1, 1 - 2 * _FONT_SIZE / size[1]))
+        _name_points(axes, [line[-1] for line in lines])
+        return _svg(figure, alt)
+
+
+def differences(points: Sequence[Point], x_label: str, *, size: Size, alt: str) -> str:
+    """Draw differences, ``y`` of each point, with their intervals: one row each, the first on top.
+
+    A line marks no difference.
+    """
+    with _settings(alt):
+        figure, axes = _figure(size)
+        _style(axes, x_label)
+        axes.grid(visible=False)
+        axes.axvline(0, color=_MUTED, lw=0.8)
+        for row, point in enumerate(points):
+            colour = _TEXT if point.uses_text else _PLAIN
+            axes.plot(point.ends, [row] * 2, color=colour, alpha=0.4, lw=4)
+            _marker(axes, point.y, row, colour, uses_text=point.uses_text, size=6)
+        axes.set_ylim(len(points) - 0.5, -0.5)
+        names = [_shortened(point.label) for point in points]
+        axes.set_yticks(range(len(points)), names, color=_INK)
+        axes.xaxis.set_major_formatter(
+            lambda value, _: f"{value:+.3g}".replace("0.", ".").replace("-", "−") if value else "0"
+        )
+        figure.tight_layout(pad=0.3)
+        return _svg(figure, alt)
+
+
 def training_curve(scores: Sequence[tuple[float, float]], *, size: Size, alt: str) -> str:
     """Draw pairs of epoch and score, the best one marked."""
     from matplotlib.ticker import MaxNLocator

@@ -11,7 +11,7 @@ import polars as pl
 
 from llmseq.data.catalogue import Catalogue
 from llmseq.embeddings.embed import embed_catalogue
-from llmseq.embeddings.encoders import VectorFile, get_encoder
+from llmseq.embeddings.encoders import ControlVectors, VectorFile, get_encoder
 from llmseq.embeddings.matrix import unit_rows
 from llmseq.errors import ConfigError
 from llmseq.models.prompt.titles import clean
@@ -55,7 +55,7 @@ class Matcher:
 
     def __init__(self, titles: Titles, encoder: str, *, device: str = "cpu") -> None:
         made = get_encoder(encoder, device=device)
-        if isinstance(made, VectorFile):
+        if isinstance(made, VectorFile | ControlVectors):
             raise ConfigError(
                 f'decoding.matcher = "{encoder}": ready vectors cannot read new texts'
             )
