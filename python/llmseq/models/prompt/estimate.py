@@ -58,7 +58,7 @@ def training_bytes(shape: Shape, config: PromptConfig) -> int:
 
     Weights; for each trained number itself, its gradient and two moments in float32; for each token
     and block what the backward pass reads again (about 24 numbers of the hidden width, four of the
-    inner one), twice, for batches of other sizes leave gaps; the scores of the places with a choice,
+    inner one), twice: batches of other sizes leave gaps; the scores of the places with a choice,
     three times.
     """
     tokens = config.training.tokens_per_step
