@@ -132,7 +132,9 @@ def test_a_prompt_model_takes_part_in_a_comparison(llmseq, shop_folder, tmp_path
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     board = json.loads((tmp_path / "run" / "leaderboard.json").read_text())
-    assert {model["name"] for model in board["models"]} == {"popularity", name, "fusion"}
+    models = {model["name"]: model for model in board["models"]}
+    assert set(models) == {"popularity", name, "fusion"}
+    assert models[name]["cost"]["recommend_s"] > 0
     assert "Per 1,000 lists" in (tmp_path / "run" / "report.html").read_text()
 
 

@@ -163,6 +163,19 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path, monkeypatch, tiny):
         assert record["ndcg@20"] == other["ndcg@20"]
 
 
+def test_changes_too_small_for_the_models_precision_add_up(tiny):
+    def updates(n_steps):
+        training = {
+            **tiny.training.model_dump(), "n_steps": n_steps, "learning_rate": 2e-5, "warm_up": 0.0,
+        }  # fmt: skip
+        model = fit(tiny.replace(precision="bfloat16", training=training), planted_groups())
+        return {name: w for name, w in model._parts.adapter.items() if "lora_A" in name}
+
+    before, after = updates(0), updates(60)  # one change is a tenth of what a number is rounded to
+    changed = [np.mean(before[name] != after[name]) for name in before]
+    assert np.mean(changed) > 0.2
+
+
 def test_time_and_memory_are_told_before_the_first_step(tiny):
     told = []
     config = tiny.replace(training={**tiny.training.model_dump(), "budget_seconds": 60.0})

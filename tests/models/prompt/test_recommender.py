@@ -76,10 +76,23 @@ def test_a_list_never_holds_more_than_its_beams(tiny):
 
 def test_likelihoods_enter_a_fusion(tiny):
     prompts = Sessions.from_lists([[1], [4]])
-    different = np.arange(len(TITLES)) != 0
-    lists = fit(tiny).recommend(prompts, 4, candidates=different)
-    fused = FusionConfig(method="zscore").fused({"a": lists, "b": lists}, 4)
-    np.testing.assert_array_equal(fused.items, lists.items)
+    lists = fit(tiny).recommend(prompts, 4, exclude_seen=False)
+    popular = np.tile(np.array([2, 1, 5, 4], dtype=np.int32), (2, 1))
+    scores = np.tile(np.array([9, 4, 3, 1], dtype=np.float32), (2, 1))
+    members = {"genitem": lists, "popularity": Recommendations(popular, scores)}
+    fused = FusionConfig(method="zscore", weights={"genitem": 2.0}).fused(members, 4)
+    for row in range(2):
+        totals = dict.fromkeys(range(len(TITLES)), 0.0)
+        for weight, made in ((2.0, lists), (1.0, members["popularity"])):
+            values = made.scores[row].astype(np.float64)
+            standard = (values - values.mean()) / values.std()
+            given = dict(zip(made.items[row].tolist(), standard, strict=True))
+            for item in totals:  # one that is not listed counts as the last one
+                totals[item] += weight * given.get(item, standard.min())
+        listed = {*lists.items[row].tolist(), *popular[row].tolist()}
+        wanted = sorted(listed, key=lambda item: (-totals[item], item))[:4]
+        assert fused.items[row].tolist() == wanted
+        np.testing.assert_allclose(fused.scores[row], [totals[item] for item in wanted], rtol=1e-4)
 
 
 def test_re_ranking_orders_by_the_likelihood_among_all_titles(tiny):

@@ -47,7 +47,7 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, *, seed: int) -> None
     for name, weight in lm.model.named_parameters():
         weight.requires_grad_("lora_" in name)
     for weight in adapter_weights(lm).values():
-        weight.data = weight.data.float()
+        weight.data = weight.data.to(lm.model.dtype)  # else every layer casts what goes through it
 
 
 def adapter_weights(lm: LanguageModel) -> dict[str, nn.Parameter]:

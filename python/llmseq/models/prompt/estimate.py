@@ -58,10 +58,11 @@ def training_bytes(shape: Shape, config: PromptConfig) -> int:
 
     Weights; for each trained number itself, its gradient and two moments in float32; for each token
     and block what the backward pass reads again (about 24 numbers of the hidden width, four of the
-    inner one); the scores of the places with a choice, three times.
+    inner one), twice: batches of other sizes leave gaps; the scores of the places with a choice,
+    three times.
     """
     tokens = config.training.tokens_per_step
-    kept = tokens * shape.n_layers * (24 * shape.width + 4 * shape.inner) * shape.bytes_each
+    kept = 2 * tokens * shape.n_layers * (24 * shape.width + 4 * shape.inner) * shape.bytes_each
     scores = 3 * 4 * min(tokens, _SCORES_AT_ONCE) * shape.n_outputs
     return weight_bytes(shape.n_parameters, shape.bytes_each) + 16 * shape.n_trained + kept + scores
 

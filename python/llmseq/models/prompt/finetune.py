@@ -80,8 +80,10 @@ class FineTuner:
         self._context = context
         self._checkpoint = checkpoint
         self._weights = adapter_weights(lm)
+        # Small changes would be lost in bfloat16: these are learnt, the model gets them rounded.
+        self._exact = {n: w.detach().to(torch.float32, copy=True) for n, w in self._weights.items()}
         self._optimiser = torch.optim.AdamW(
-            list(self._weights.values()),
+            list(self._exact.values()),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,
@@ -145,7 +147,7 @@ class FineTuner:
                 started = time.monotonic()
                 batch_loss(self._lm, self._output, part).backward()  # type: ignore[no-untyped-call]
             each = (time.monotonic() - started) * self._settings.accumulate
-        self._optimiser.zero_grad()
+        self._forget_gradients()
         budget = self._settings.budget_seconds
         times = [] if budget is None else [max(budget - self.seconds, 0.0)]
         if self._n_steps is not None:
@@ -211,7 +213,7 @@ class FineTuner:
         share = self._share()
         for group in self._optimiser.param_groups:
             group["lr"] = self._settings.learning_rate * self._rate(share)
-        self._optimiser.zero_grad()
+        self._forget_gradients()
         value = 0.0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed + 1_000_003 * self.step)  # of dropout
@@ -224,11 +226,19 @@ class FineTuner:
                 f"fine-tuning diverged: the loss is {value} at step {self.step + 1}; lower "
                 f"training.learning_rate (now {self._settings.learning_rate:g})"
             )
-        nn.utils.clip_grad_norm_(self._weights.values(), self._settings.clip_norm)
+        for name, exact in self._exact.items():
+            gradient = self._weights[name].grad
+            exact.grad = None if gradient is None else gradient.float()
+        nn.utils.clip_grad_norm_(self._exact.values(), self._settings.clip_norm)
         self._optimiser.step()
+        set_adapter(self._lm, self._exact)
         self.step += 1
         self._losses.append(value)
         self._context.report(*self._news(value))
+
+    def _forget_gradients(self) -> None:
+        for weight in self._weights.values():
+            weight.grad = None
 
     def _rate(self, share: float) -> float:
         """Of the learning rate: rises during the warm-up, then falls in a line."""
@@ -249,7 +259,7 @@ class FineTuner:
             record["ndcg@20"] = self._score()
             if record["ndcg@20"] > best:
                 self.best_step = self.step
-                self._best = {name: w.detach().clone() for name, w in self._weights.items()}
+                self._best = {name: weight.clone() for name, weight in self._exact.items()}
         else:
             self.best_step = self.step
         record["at_seconds"] = round(self.seconds, 1)
@@ -274,7 +284,7 @@ class FineTuner:
         self._saved = time.monotonic()
         if self._checkpoint is None:
             return
-        tensors = {f"weights.{name}": w.detach() for name, w in self._weights.items()}
+        tensors = {f"weights.{name}": weight for name, weight in self._exact.items()}
         tensors |= {f"best.{name}": w for name, w in self._best.items()}
         for index, slots in self._optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": value for name, value in slots.items()}
@@ -294,7 +304,9 @@ class FineTuner:
         if saved is None:
             return
         tensors, state = saved
-        set_adapter(self._lm, _below("weights.", tensors))
+        for name, weight in _below("weights.", tensors).items():
+            self._exact[name].copy_(weight)
+        set_adapter(self._lm, self._exact)
         self._best = _below("best.", tensors)
         slots: dict[int, dict[str, Tensor]] = {}
         for name, value in _below("optimiser.", tensors).items():

@@ -205,9 +205,10 @@ def causal(tokens: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor, Tens
     return tokens, positions, visible, positions
 
 
-def padded(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """Put lists of tokens into int64 (B, L), zeros on the right."""
+def padded(rows: Sequence[Sequence[int]], device: torch.device, *, multiple_of: int = 1) -> Tensor:
+    """Put lists of tokens into int64 (B, L), zeros on the right; L is a multiple."""
     width = max((len(row) for row in rows), default=0)
+    width = -(-width // multiple_of) * multiple_of
     whole = np.zeros((len(rows), width), dtype=np.int64)
     for place, row in enumerate(rows):
         whole[place, : len(row)] = row

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llmseq.models.prompt.examples import Example
     from llmseq.models.prompt.language_model import LanguageModel
 
+_MULTIPLE = 8
 _CHUNK = 128  # places whose scores of the whole vocabulary are held at once
 
 
@@ -31,7 +32,10 @@ def batch_loss(lm: LanguageModel, output: OutputTokens, batch: Sequence[Example]
     batch
         Examples of one kind: all with allowed tokens, or all without.
     """
-    tokens = padded([example.tokens for example in batch], lm.device)  # (B, L)
+    # Few different widths: for each new one the CPU's products are compiled, and kept.
+    tokens = padded(
+        [example.tokens for example in batch], lm.device, multiple_of=_MULTIPLE
+    )  # (B, L)
     hidden = lm.hidden(*causal(tokens, [len(example) for example in batch]))  # (B, L, D)
     rows = [row for row, example in enumerate(batch) for _ in example.places]
     places = [place for example in batch for place in example.places]

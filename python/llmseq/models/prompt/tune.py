@@ -110,7 +110,7 @@ def tune(
         history=tuple(tuner.history),
         notes=notes,
     )
-    kept = {name: weight.detach().cpu().numpy().copy() for name, weight in weights.items()}
+    kept = {name: weight.detach().float().cpu().numpy().copy() for name, weight in weights.items()}
     return maker, parts.with_fit(kept, lm.digest, summary)
 
 
