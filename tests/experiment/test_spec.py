@@ -277,6 +277,8 @@ def test_a_variant_sets_a_model_apart(shop: SessionDataset, tmp_path: Path) -> N
     assert make_spec(shop, Path("shop"), preset=str(path)) == made
     only = make_spec(shop, Path("shop"), preset=str(path), models=["sasrec"])
     assert [model.name for model in only.models] == ["sasrec"]
+    share = make_spec(shop, Path("shop"), preset=str(path), models=["sasrec@5-of-sessions"])
+    assert (share.models[0].share, share.models[0].against) == (0.05, None)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +290,7 @@ def test_a_variant_sets_a_model_apart(shop: SessionDataset, tmp_path: Path) -> N
         ({"name": "sasrec", "against": "sasrec"}, 'tested against "sasrec"'),
         ({"name": "sasrec", "share": 0}, "share = 0"),
         ({"name": "sasrec", "prompts": "sorted"}, "prompts = 'sorted'"),
-        ({"name": "fusion", "share": 0.5}, "give share and prompts to its members"),
+        ({"name": "fusion", "share": 0.5}, "give share, prompts and newest to its members"),
         ({"name": "sasrec", "share": 0.5, "refit": True}, "leave out refit"),
     ],
 )

@@ -21,7 +21,7 @@ from llmseq.models.protocol import MayNeedTimes
 from llmseq.models.request import check_times
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from llmseq.data.dataset import SessionDataset
     from llmseq.tuning.space import Space
@@ -149,7 +149,7 @@ def make_spec(
         level = preset if preset in PRESETS else "quick"
         known = {model["name"]: model for model in values["models"]}
         asked = [preset_model(name, level) for name in models]
-        values["models"] = [known.get(model["name"], model) for model in asked]
+        values["models"] = _without_lost_pairs(known.get(each["name"], each) for each in asked)
     elif not values["models"]:
         values["models"] = preset_values("quick")["models"]
     if models is None and preset == "thorough":
@@ -187,6 +187,17 @@ def make_spec(
             check_times(config, dataset, model=f"model {model.name}", instead="leave it out")
         check_space(model, dataset)
     return spec
+
+
+def _without_lost_pairs(models: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out tests against models that somebody chose not to compare."""
+    chosen = list(models)
+    names = {model["name"] for model in chosen}
+    lost = [model for model in chosen if model.get("against", model["name"]) not in names]
+    return [
+        {key: value for key, value in model.items() if model not in lost or key != "against"}
+        for model in chosen
+    ]
 
 
 def _own_space(name: str, spaces: Mapping[str, Space]) -> dict[str, Any]:
