@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from llmseq.models.prompt.decode import OutputTokens
     from llmseq.models.prompt.language_model import LanguageModel
     from llmseq.models.prompt.trie import Trie
+
+
+_PLACES = 128  # whose scores of the whole vocabulary are held at once
 
 
 def score_titles(
@@ -65,18 +69,32 @@ def score_tokens(
         For each prompt the token lists to score, the end included, none empty.
     """
     made = _Grown(lm, prompts, [[tuple(answer[:-1]) for answer in some] for some in answers])
-    weights = lm.output_rows()
     found = []
     for tree, some in enumerate(answers):
-        totals = []
-        for answer in some:
-            places = [made.place(tree, tuple(answer[:depth])) for depth in range(len(answer))]
-            with torch.no_grad():
-                logits = lm.logits(made.hidden(tree, places), weights)  # (L, V)
-                logs = logits.log_softmax(dim=1)[torch.arange(len(answer)), torch.tensor(answer)]
-            totals.append(float(logs.double().sum()))
-        found.append(np.array(totals, dtype=np.float64))
+        places = [made.place(tree, tuple(a[:depth])) for a in some for depth in range(len(a))]
+        tokens = torch.tensor([token for answer in some for token in answer], device=lm.device)
+        logs = _among_all(lm, made.hidden(tree, places), tokens)
+        ends = np.cumsum([0, *(len(answer) for answer in some)]).tolist()
+        found.append(np.array([logs[start:end].sum() for start, end in pairwise(ends)]))
     return found
+
+
+def _among_all(
+    lm: LanguageModel, hidden: torch.Tensor, tokens: torch.Tensor
+) -> NDArray[np.float64]:
+    """Log-likelihood of each token among all there are, float64 (n,).
+
+    The output layer is read once for many places: reading it is what takes the time.
+    """
+    weights = lm.output_rows()
+    logs = np.empty(len(tokens))
+    for start in range(0, len(tokens), _PLACES):
+        piece = slice(start, start + _PLACES)
+        with torch.no_grad():
+            logits = lm.logits(hidden[piece], weights)  # (n, V)
+            right = logits.gather(1, tokens[piece, None])[:, 0]
+            logs[piece] = (right - logits.logsumexp(dim=1)).double().cpu().numpy()
+    return logs
 
 
 class _Grown:
