@@ -105,8 +105,9 @@ def main(measured: tuple[Path, ...], docs: Path) -> None:
         "# Speed beside what you would use instead",
         "",
         "Written by `make bench`: all contestants get the same arrays in one process and take",
-        "turns in interleaved rounds; the ratio is the median over the rounds of the fastest exact",
-        "peer's time to ours, with the lowest and the highest round.",
+        "turns in interleaved rounds, each after a rest of 50 ms; the ratio is the median over",
+        "the rounds of the fastest exact peer's time to ours, with the lowest and the highest",
+        "round. Times of single small calls are those of a processor that just rested.",
         "",
         machine(found),
     ]
