@@ -124,7 +124,7 @@ fn squared(values: &[f64]) -> f64 {
 /// The numbers of axes with the lowest costs for many queries and, among the first of these, for few;
 /// `None` if a scan of all dimensions costs less for many.
 ///
-/// Costs are in steps of 64 byte products of registers, of which the scan's cost `product`. An item costs its scan; one that survives costs another scan of
+/// Costs are in steps of 64 byte products of registers; a step of the scan costs `product`. An item costs its scan; one that survives costs another scan of
 /// its panel and a look at all its dimensions, far from where the scan reads.
 fn cheapest(
     rows: &ArrayView2<'_, f32>,

@@ -19,6 +19,10 @@
 //!
 //! Without a projection p = q, a = z, t = r = 0, η = δ = 0.
 //!
+//! **Front.** A scan for few queries reads the first coordinates alone, as if P had only these columns: η and δ of
+//! all columns are no smaller, ‖p − p̂‖, ‖p̂‖, ‖a‖ and ‖a − â‖ of all coordinates neither. Only ‖t‖ and ‖r‖ grow:
+//! they are made anew from the lengths of the fronts.
+//!
 //! **Eight bits.** p̂ and â are integers times a step; their dot is exact in integers. p·a = p̂·â +
 //! (p − p̂)·a + p̂·(a − â) ≤ p̂·â + ‖p − p̂‖ ‖a‖ + ‖p̂‖ ‖a − â‖. The same holds for q and z in all dimensions,
 //! which is the second, closer look at what the first leaves.

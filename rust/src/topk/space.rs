@@ -140,7 +140,8 @@ impl Space {
         lengths.into_iter().fold(0.0, f64::max)
     }
 
-    /// A value of each item, made of the length of z and, with axes, of its projection and of the rest.
+    /// A value of each item, made of the length of z and, with axes, of the front of its projection and of
+    /// the rest.
     fn per_item(
         &self,
         rows: &[f32],

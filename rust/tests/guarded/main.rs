@@ -224,7 +224,7 @@ fn fusion() {
 
 #[test]
 fn top_k() {
-    // Around multiples of 16 and 64; every width from 1 to 130, up to 20 queries.
+    // Around multiples of 16 and 64; every width from 1 to 130, up to 35 queries.
     let counts = [1, 2, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129];
     on_every_path(|| {
         let mut bits = Vec::new();

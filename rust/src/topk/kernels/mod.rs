@@ -1,7 +1,8 @@
 //! The inner loops of a search, written once for each set of instructions.
 //!
-//! All paths give the same integers; sums of floats differ by no more than their bounds allow. Only the range of a query's 8-bit values
-//! differs ([`Kernels::query_limit`]), and with it how many items survive the scan, never which are listed.
+//! All paths give the same integers for the same bytes; sums of floats may differ within the bounds that their
+//! callers derive. The range of a query's 8-bit values differs ([`Kernels::query_limit`]), and with it how many
+//! items survive the scan, never which are listed.
 
 #![allow(unsafe_code)]
 // Loops that every path compiles for itself have to be inlined; a NaN that no bound excludes must count as
