@@ -17,23 +17,22 @@ const TOGETHER: usize = 8;
 pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
     let size = LANES * panels.width;
-    let lines = TILE * panels.depth / 4;
+    let lines = TILE * size / 64;
     for (number, lanes) in panels.lanes.as_chunks::<TILE>().0.iter().enumerate() {
         // SAFETY: there are `size` bytes for each panel.
         let bytes = unsafe { panels.bytes.as_ptr().add(number * TILE * size) };
         let tile = Tile {
             bytes,
-            size,
-            width: panels.depth,
+            width: panels.width,
             lanes,
         };
         for first in (0..n_queries).step_by(QUERIES) {
             let m = QUERIES.min(n_queries - first);
             let share = first * lines / n_queries..(first + m) * lines / n_queries;
-            expect(bytes.wrapping_add(TILE * size), size, panels.depth, share);
+            expect(bytes.wrapping_add(TILE * size), share);
             // SAFETY: rows `first..first + m` exist in all three, and a row of `out` has `n_panels` places.
             unsafe {
-                let values = queries.values.as_ptr().add(first * panels.depth);
+                let values = queries.values.as_ptr().add(first * panels.width);
                 let starts = queries.starts.as_ptr().add(first);
                 let out = out.as_mut_ptr().add(first * n_panels + number * TILE);
                 match m {
@@ -49,30 +48,19 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     }
 }
 
-/// Ask for some lines of four panels: those of the bytes that are read, counted from the first panel on.
-/// Behind the last panel nothing is read.
+/// Ask for some lines of the panels that stand here. Behind the last panel nothing is read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn expect(panels: *const u8, size: usize, depth: usize, lines: Range<usize>) {
-    let of_panel = depth / 4;
-    let mut line = lines.start;
-    while line < lines.end {
-        let first = line / of_panel * of_panel;
-        let panel = panels.wrapping_add(first / of_panel * size);
-        let end = lines.end.min(first + of_panel);
-        for line in line..end {
-            _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add((line - first) * 64).cast());
-        }
-        line = end;
+pub fn expect(panels: *const u8, lines: Range<usize>) {
+    for line in lines {
+        _mm_prefetch::<_MM_HINT_T0>(panels.wrapping_add(line * 64).cast());
     }
 }
 
 /// Four panels that follow each other.
 struct Tile<'a> {
     bytes: *const u8,
-    /// Bytes of each.
-    size: usize,
-    /// Bytes of an item that are read.
+    /// Bytes of an item.
     width: usize,
     lanes: &'a [u16; TILE],
 }
@@ -90,7 +78,7 @@ impl Tile<'_> {
         out: *mut i32,
         stride: usize,
     ) {
-        let size = self.size;
+        let size = LANES * self.width;
         // SAFETY: four panels of `size` bytes stand at `bytes`; the rest as promised by the caller.
         let sums = unsafe {
             let (a, b) = (self.bytes, self.bytes.add(size));

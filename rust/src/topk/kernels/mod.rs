@@ -48,16 +48,14 @@ pub struct Panels<'a> {
     pub bytes: &'a [u8],
     /// Bytes of an item, a multiple of 4.
     pub width: usize,
-    /// How many of them are read, a multiple of 4: the first.
-    pub depth: usize,
     /// Lanes of each panel that may be listed; `TILE` divides their number.
     pub lanes: &'a [u16],
 }
 
-/// 8-bit queries: rows of as many values as are read of an item, and what undoes the + 128 of the items.
+/// 8-bit queries: rows as wide as an item, and what undoes the + 128 of the items.
 #[derive(Debug, Clone, Copy)]
 pub struct Queries<'a> {
-    /// `[query][depth]`.
+    /// `[query][width]`.
     pub values: &'a [i8],
     /// −128 · the sum of each row.
     pub starts: &'a [i32],
@@ -209,11 +207,10 @@ impl Kernels {
     /// If a length does not fit the others: the loops below read without looking.
     pub fn maxima(self, panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
         let n_panels = panels.lanes.len();
-        assert!(panels.width.is_multiple_of(4) && panels.depth.is_multiple_of(4));
-        assert!(0 < panels.depth && panels.depth <= panels.width);
+        assert!(panels.width > 0 && panels.width.is_multiple_of(4));
         assert!(n_panels.is_multiple_of(TILE));
         assert_eq!(panels.bytes.len(), n_panels * LANES * panels.width);
-        assert_eq!(queries.values.len(), queries.starts.len() * panels.depth);
+        assert_eq!(queries.values.len(), queries.starts.len() * panels.width);
         assert_eq!(out.len(), queries.starts.len() * n_panels);
         // SAFETY: the lengths are as the kernels need them (above); `chosen` found the instructions.
         unsafe {
