@@ -47,6 +47,8 @@ const MOST_MAXIMA: usize = 1 << 21;
 const MANY_PANELS: usize = 4096;
 /// Byte products that are done before another thread would have started.
 const SHORT: usize = 1 << 23;
+/// Bytes of items that are taken to stay in a cache.
+const CACHE: usize = 1 << 23;
 /// Sums of wider rows might leave 32 bits.
 const WIDEST: usize = 1 << 16;
 
@@ -90,6 +92,14 @@ impl ItemIndex {
     /// `Data` if there is no item or more than an int32 can number, `Config` for rows of more than 65,536
     /// values.
     pub fn new(vectors: Matrix<'_>, similarity: Similarity) -> Result<Self> {
+        Self::for_cache(vectors, similarity, CACHE)
+    }
+
+    /// As [`Self::new`], for a cache of so many bytes: that decides how items are read, not what is found.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn for_cache(vectors: Matrix<'_>, similarity: Similarity, cache: usize) -> Result<Self> {
         let (n_items, dim) = (vectors.n_rows(), vectors.n_cols());
         if n_items == 0 {
             return Err(CoreError::Data(
@@ -121,7 +131,8 @@ impl ItemIndex {
         for (item, out) in axes::sample(n_items).zip(sampled.chunks_exact_mut(dim)) {
             space.centred(row(item), space.exponent, out);
         }
-        space.axes = axes::choose(&sampled, dim, n_items, kernels);
+        let cached = n_items * dim <= cache;
+        space.axes = axes::choose(&sampled, dim, n_items, cached, kernels);
         let order = space.order(&rows, kernels);
         let loss = similarity == Similarity::Euclidean;
         let store = Store::new(&rows, &space, order, loss, Kernels::chosen()?);

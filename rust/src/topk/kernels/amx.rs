@@ -99,12 +99,7 @@ pub unsafe fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) 
 /// have the [`Shapes`] of `width`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn dots(
-    panels: *const u8,
-    values: *const i8,
-    width: usize,
-    sums: &mut [Sums; TILE],
-) {
+unsafe fn dots(panels: *const u8, values: *const i8, width: usize, sums: &mut [Sums; TILE]) {
     let size = LANES * width;
     // SAFETY: step `s` reads bytes `64 s..64 s + 64` of sixteen rows and the 16 · 64 bytes at `1024 s` of
     // each panel, s < width / 64; then what is left of them, in tiles of that size.
