@@ -76,7 +76,7 @@ def command(
 ) -> None:
     """Search the settings of one model on the train part of the dataset folder DATASET.
 
-    Writes best.toml (for llmseq fit --config and llmseq compare --preset), trials.csv and a report.
+    Writes best.toml (for llmseq fit --config and llmseq compare --spec), trials.csv and a report.
     Started again after it was stopped, or with a larger budget, it goes on where it was.
     """
     from llmseq.experiment.tune import tune
