@@ -34,7 +34,9 @@ split_method = click.option(
     help="How test is cut off. [default: auto]",
 )
 share_of_test = click.option("--test-share", type=float, help="Of the sessions. [default: 0.2]")
-n_threads = click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
+n_threads = click.option(
+    "--threads", "n_threads", type=click.IntRange(min=1), help="At most so many. [default: all]"
+)
 device = click.option(
     "--device", help="Where neural models train, for example cuda. [default: cpu]"
 )
@@ -87,6 +89,8 @@ def settings(pairs: Iterable[str], *, example: str) -> dict[str, Any]:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise ConfigError(f'--set gives both a value for "{part}" and "{pair}"')
+        if isinstance(place.get(last), dict):
+            raise ConfigError(f'--set gives both settings inside "{last}" and "{pair}"')
         place[last] = _value(text.strip())
     return found
 
