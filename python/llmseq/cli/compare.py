@@ -124,8 +124,8 @@ def command(
     report, recommendations and models ready to serve. Started again after it was stopped, it goes
     on where it was.
     """
-    from llmseq.experiment.presets import dataset_of
     from llmseq.experiment.run import compare
+    from llmseq.experiment.spec_files import dataset_of
 
     if spec is not None and preset is not None:
         raise ConfigError(f'give either --spec {spec} or --preset "{preset}"')
