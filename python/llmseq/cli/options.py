@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from llmseq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
 
 # Decorators of commands; without a default, so that what is not given stays with the preset.
 ids = click.option(
@@ -40,6 +42,30 @@ n_threads = click.option(
 device = click.option(
     "--device", help="Where neural models train, for example cuda. [default: cpu]"
 )
+_OF_RUNS = (ids, item_template, seen, split_method, share_of_test, n_threads, device)
+
+
+def of_runs(command: Command) -> Command:
+    """Add what ``compare`` and ``tune`` are told alike; `run_arguments` reads it."""
+    for option in reversed(_OF_RUNS):
+        command = option(command)
+    return command
+
+
+def run_arguments(given: Mapping[str, Any], **split: object) -> dict[str, Any]:
+    """Give the options of `of_runs` as `compare` and `tune` of the package take them.
+
+    Parameters
+    ----------
+    **split
+        Further settings of the split; None leaves one out.
+    """
+    cut = {"method": given["method"], "test_share": given["test_share"], **split}
+    return {
+        "encoder_ids": given["ids"],
+        "split": {name: value for name, value in cut.items() if value is not None},
+        **{name: given[name] for name in ("template", "seen", "n_threads", "device")},
+    }
 
 
 def names(text: str | None) -> list[str] | None:
