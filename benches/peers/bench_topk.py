@@ -53,6 +53,24 @@ def run(benchmark, items, queries, source, *, rounds=9, hnsw=False, slow=True) -
     )
 
 
+def run_one_by_one(benchmark, items, source, *, rounds) -> None:
+    """A hundred different queries, one at a time."""
+    index = ItemIndex(items)
+    searchers = Searchers(items)
+    singles = np.split(real().prompts[:100], 100)
+    compete(
+        benchmark,
+        lambda: [index.search(single, K) for single in singles],
+        {
+            name: lambda search=search: [search(single, K) for single in singles]
+            for name, search in searchers.exact().items()
+            if name not in {"usearch exact", "faiss flat"}  # the slowest for one query
+        },
+        rounds=rounds,
+        notes={"vectors": source, "unit": "100 queries, one after another"},
+    )
+
+
 def bench_batch_4469_of_12101_titles(benchmark) -> None:
     data = real()
     run(benchmark, data.items, data.prompts, f"{data.source}: titles, prompts", hnsw=True)
@@ -66,6 +84,11 @@ def bench_batch_4469_of_12101_random(benchmark) -> None:
 def bench_one_of_12101(benchmark) -> None:
     data = real()
     run(benchmark, data.items, data.prompts[:1], data.source, rounds=100, hnsw=True, slow=False)
+
+
+def bench_one_of_12101_mean_of_100(benchmark) -> None:
+    data = real()
+    run_one_by_one(benchmark, data.items, data.source, rounds=20)
 
 
 @pytest.mark.skipif(ONLY_AVX2, reason="the catalogue of real titles is enough")
@@ -88,25 +111,7 @@ def bench_batch_64_of_1m(benchmark, million) -> None:
 
 @pytest.mark.skipif(ONLY_AVX2, reason="the catalogue of real titles is enough")
 def bench_one_of_1m_mean_of_100(benchmark, million) -> None:
-    """A hundred different queries, one at a time."""
-    index = ItemIndex(million)
-    data = real()
-    singles = np.split(data.prompts[:100], 100)
-    peers = Searchers(million)
-    compete(
-        benchmark,
-        lambda: [index.search(single, K) for single in singles],
-        {
-            name: lambda search=search: [search(single, K) for single in singles]
-            for name, search in peers.exact().items()
-            if name not in {"usearch exact", "faiss flat"}  # the slowest for one query
-        },
-        rounds=2,
-        notes={
-            "vectors": f"made from {data.source}",
-            "unit": "100 queries, one after another",
-        },
-    )
+    run_one_by_one(benchmark, million, f"made from {real().source}", rounds=2)
 
 
 @pytest.mark.skipif(ONLY_AVX2, reason="no kernel runs")

@@ -46,9 +46,9 @@ class Config(BaseModel):
                 raise ConfigError(
                     f'{what}: unknown setting "{where}"; choose from {choices}'
                 ) from error
-            raise ConfigError(
-                f"{what}: {where} = {first['input']!r}: {first['msg'].lower()}"
-            ) from error
+            said = first["msg"].removeprefix("Value error, ")
+            said = said[:1].lower() + said[1:]
+            raise ConfigError(f"{what}: {where} = {first['input']!r}: {said}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON and TOML can hold; settings that are None are left out."""

@@ -228,11 +228,10 @@ fn one_set(round: usize, path: &str, rng: &mut Rng) -> usize {
     }
     let excluding = rng.below(2) == 0;
     let exclude = Sessions::new(&excluded, &offsets, n_items, "exclude").expect("rows");
-    let index = ItemIndex::new(
-        Matrix::new(&items, n_items, dim, "items").expect("finite"),
-        similarity,
-    )
-    .expect("items");
+    // Half of the sets are read as if no cache held them.
+    let cache = [0, usize::MAX][rng.below(2)];
+    let matrix = Matrix::new(&items, n_items, dim, "items").expect("finite");
+    let index = ItemIndex::for_cache(matrix, similarity, cache).expect("items");
     let allowed = Allowed {
         exclude: excluding.then_some(exclude),
         candidates: masked.then_some(&mask[..]),

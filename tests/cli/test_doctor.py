@@ -2,6 +2,7 @@ import importlib.metadata
 import importlib.util
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from llmseq.cli.main import cli
@@ -51,6 +52,20 @@ def test_a_broken_core_is_a_finding(monkeypatch):
     assert result.exit_code == 0
     assert "does not work: ImportError: wrong version" in result.stdout
     assert result.stderr.startswith("warning: the compiled core does not work")
+
+
+@pytest.mark.parametrize("name", ["LLMSEQ_NUM_THREADS", "LLMSEQ_CPU"])
+def test_a_variable_set_wrongly_is_no_broken_core(monkeypatch, name):
+    monkeypatch.setenv(name, "many")
+    result = doctor()
+    assert result.exit_code == 0
+    assert result.stderr.startswith(f"warning: {name} must be")
+
+
+def test_a_file_is_no_cache(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LLMSEQ_CACHE", str(tmp_path / "file"))
+    assert not json.loads(doctor("--format", "json").stdout)["cache"]["writable"]
 
 
 def test_text_shows_the_machine():

@@ -77,6 +77,12 @@ def prompts_file(path: Path, ids: list[str]) -> Path:
     return path
 
 
+def test_a_dataset_is_no_model(llmseq: Callable[..., Result], shop_folder: Path) -> None:
+    result = llmseq("recommend", shop_folder, "--session", "a")
+    assert result.exit_code == 2
+    assert "manifest.json: is not the manifest of a saved model" in result.stderr
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
 def test_lists_for_a_file_of_sessions(
     llmseq: Callable[..., Result], model_folder: Path, ids: list[str], tmp_path: Path, suffix: str
@@ -157,6 +163,12 @@ def test_a_damaged_model_is_named(llmseq: Callable[..., Result], model_folder: P
         (["--model", "fusion"], "made of other fitted models: run `llmseq compare`"),
         (["--model", "v-sknn", "--set", "kk=3"], 'unknown setting "kk"'),
         (["--model", "llmseqsim", "--encoder", "none"], 'unknown encoder "none"'),
+        (["--model", "v-sknn", "--threads", "0"], "'--threads'"),
+        (["--model", "sasrec", "--device", "gpu7"], 'torch cannot use the device "gpu7" here'),
+        (
+            ["--model", "v-sknn", "--set", "a.b=2", "--set", "a=1"],
+            '--set gives both settings inside "a" and "a=1"',
+        ),
     ],
 )
 def test_wrong_input_to_fit(

@@ -111,6 +111,11 @@ def test_a_saved_prompt_model_serves_like_any_other(llmseq, shop_folder, tuned):
         (["finetune", "--base-model", "none.gguf", "--out", "x"], "none.gguf: no such file"),
         (["finetune", "--out", "x"], "needs a base model"),
         (["finetune", "--out", "x", "--set", "lora.rang=3"], 'unknown setting "lora.rang"'),
+        (["finetune", "--out", "x", "--minutes", "3", "--set", "training=5"], "training = 5"),
+        (
+            ["finetune", "--out", "x", "--minutes", "3", "--set", "training.budget_seconds=9"],
+            "give either --minutes or --set training.budget_seconds",
+        ),
         (["export", "--out", "x.jsonl", "--set", "max_prompt_tokens=17"], "max_prompt_tokens"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 import llmseq._core
 import llmseq.core
 from llmseq.core import SessionIndex
-from llmseq.core.index_files import index_metadata, write_index
+from llmseq.core.index_files import write_index
 from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, ShapeError
 from llmseq.testing import reference
 from llmseq.types import Ragged
@@ -276,7 +276,7 @@ def damaged(arrays: dict[str, np.ndarray], what: str) -> dict[str, np.ndarray]:
 def test_a_damaged_file_is_an_error(tmp_path, what):
     index = llmseq.core.ItemIndex(spread(300, 12, seed=5))
     parts = index._index.arrays()
-    metadata = index_metadata(llmseq._core.ItemIndex.format())
+    metadata = index.metadata()
     write_index(tmp_path / "good", parts, metadata)
     assert llmseq.core.ItemIndex.open(tmp_path / "good").n_items == 300
     write_index(tmp_path / "bad", damaged(parts, what), metadata)
@@ -298,7 +298,7 @@ def test_a_file_cut_short_or_of_another_kind_is_an_error(tmp_path):
     with pytest.raises(ArtifactError, match="holds no llmseq item index"):
         llmseq.core.ItemIndex.open(path)
     arrays = llmseq.core.ItemIndex(spread(50, 4, seed=6))._index.arrays()
-    write_index(path, arrays, index_metadata(("llmseq item index", "0")))
+    write_index(path, arrays, {"format": "llmseq item index", "version": "0"})
     with pytest.raises(ArtifactError, match="of version 0"):
         llmseq.core.ItemIndex.open(path)
 

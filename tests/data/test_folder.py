@@ -75,7 +75,7 @@ def test_damaged_manifest(path, manifest, message):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(ArtifactError, match="no such dataset folder; make the dataset again"):
+    with pytest.raises(ArtifactError, match="no such dataset folder; make one with"):
         read_dataset(tmp_path / "nowhere")
 
 

@@ -120,6 +120,11 @@ def test_people_are_cut_into_visits_at_pauses(shop_files):
     assert dataset.sessions.users.tolist() == [0, 1, 0]
 
 
+def test_sessions_of_nobody_known_are_not_one_person(shop_files):
+    events = "session_id,who,item_id\ns,,a\nt,u,b\nv,,b\nw,u,a\n"
+    assert shop_files(events, user_col="who").sessions.users.tolist() == [0, 1, 2, 1]
+
+
 def test_unknown_items_and_empty_ids_are_dropped_and_counted(shop_files):
     rows = ["s,a"] * 18 + ["s,zzz", "lost,zzz", ",a", "s,"]
     dataset = shop_files("session_id,item_id\n" + "\n".join(rows) + "\n")
@@ -265,8 +270,9 @@ WRONG = {
         "like 20.0% of all events",
     ),
     "only unknown items": (
-        {"events": "session_id,item_id\ns,zz\n", "max_unknown": 1.0},
-        "like 100.0% of all events",
+        {"events": "session_id,item_id\ns,zz\ns,yy\n", "max_unknown": 1.0},
+        'row 2, column item_id: the item "zz" is not in the catalogue, and neither is any other of '
+        "the log's 2 ids",
     ),
     "unknown items without a header": (
         {"events": "s,a\ns,zz\n", "log_header": ["session_id", "item_id"]},

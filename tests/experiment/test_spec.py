@@ -9,6 +9,7 @@ import pytest
 from llmseq.errors import ConfigError
 from llmseq.experiment.notes import about_times
 from llmseq.experiment.presets import PRESETS, make_spec
+from llmseq.experiment.run import check_extras
 from llmseq.experiment.spec import CompareSpec, ModelSpec
 from llmseq.models.catalog import MODELS
 
@@ -153,7 +154,7 @@ def test_small_logs_get_more_steps_and_the_user_has_the_last_word(shop: SessionD
         ({"models": ["sasrek"]}, 'unknown model "sasrek"; did you mean "sasrec"?'),
         ({"models": ["v-sknn", "v-sknn"]}, '"v-sknn" is named twice'),
         ({"preset": "slow"}, 'unknown preset "slow". Choose from: quick, thorough'),
-        ({"preset": "none.toml"}, "none.toml: no such preset file"),
+        ({"preset": "none.toml"}, "none.toml: no such file"),
         ({"encoder": "minilmm"}, 'unknown encoder "minilmm"'),
         ({"encoder": "none", "models": ["llmseqsim"]}, "llmseqsim need text vectors"),
         ({"models": ["popularity", "fusion"]}, "fusion is made of at least two"),
@@ -189,6 +190,7 @@ def test_small_logs_get_more_steps_and_the_user_has_the_last_word(shop: SessionD
         ({"primary": "ndcg@7"}, "not among k = 10, 20"),
         ({"baseline": "popularity", "models": ["v-sknn"]}, 'baseline "popularity" is not among'),
         ({"settings": {"v-sknn": {"kk": 3}}}, 'model v-sknn: unknown setting "kk"'),
+        ({"settings": {"v-sknn": 3}}, '"v-sknn" is a model: say which of its settings'),
         ({"settings": {"nobody": {}}}, 'a setting for "nobody", which is not compared'),
         ({"n_seeds": 0}, "n_seeds = 0"),
         ({"refit": True, "score": "validation"}, "refit"),
@@ -301,3 +303,29 @@ def test_wrong_variants_are_refused(model: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError) as error:
         CompareSpec.make(values, what="comparison")
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('models = ["v-sknn"]', "models must be tables"),
+        ('models = "v-sknn"', "models must be tables"),
+        ('models = [{ name = "v-sknn", settings = 3 }]', "a model's settings must be a table"),
+        ('models = [{ name = "v-sknn", grid = [1] }]', "a model's grid must be a table"),
+        ('split = "temporal"', "split must be a table, got 'temporal'"),
+        ("tuning = 5", "tuning must be a table, got 5"),
+    ],
+)
+def test_a_file_whose_tables_are_none(
+    shop: SessionDataset, tmp_path: Path, text: str, says: str
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"own.toml: {says}"):
+        make_spec(shop, Path("shop"), preset=str(path))
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_runs(shop: SessionDataset) -> None:
+    with pytest.raises(ConfigError, match='torch cannot use the device "gpu7"'):
+        check_extras(make_spec(shop, Path("shop"), models=["sasrec"], device="gpu7"))
+    check_extras(make_spec(shop, Path("shop"), models=["popularity"], device="gpu7"))

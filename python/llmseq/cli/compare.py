@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -50,8 +51,6 @@ _PATH = click.Path(path_type=Path)
     "compare without text. May be repeated: each further one adds an LLMSeqSim with its vectors. "
     "[default: minilm]",
 )
-@options.ids
-@options.item_template
 @click.option("--seed", type=int, help="Of everything that is drawn. [default: 0]")
 @click.option("--seeds", "n_seeds", type=int, help="Fits of every model, each with its own seed.")
 @click.option(
@@ -59,7 +58,6 @@ _PATH = click.Path(path_type=Path)
     type=click.Choice(["test", "validation"]),
     help="validation never scores the test part: for development. [default: test]",
 )
-@options.seen
 @click.option(
     "--refit",
     is_flag=True,
@@ -83,16 +81,13 @@ _PATH = click.Path(path_type=Path)
     metavar="MODEL.KEY=VALUE",
     help="A setting of a model, for example sasrec.dropout=0.5. May be repeated.",
 )
-@options.split_method
-@options.share_of_test
 @click.option(
     "--keep-cold",
     is_flag=True,
     default=None,
     help="Keep items that never occur in train in test; every item may be listed.",
 )
-@options.n_threads
-@options.device
+@options.of_runs
 def command(
     dataset: Path | None,
     spec: Path | None,
@@ -101,22 +96,16 @@ def command(
     preset: str | None,
     ks: tuple[int, ...] | None,
     encoders: tuple[str, ...],
-    ids: Path | None,
-    template: str | None,
     seed: int | None,
     n_seeds: int | None,
     score: str | None,
-    seen: str | None,
     refit: bool | None,  # noqa: FBT001 - a click option
     refit_winner: bool | None,  # noqa: FBT001 - a click option
     baseline: str | None,
     trials: int | None,
     pairs: tuple[str, ...],
-    method: str | None,
-    test_share: float | None,
     keep_cold: bool | None,  # noqa: FBT001 - a click option
-    n_threads: int | None,
-    device: str | None,
+    **of_runs: Any,  # noqa: ANN401 - of options.of_runs
 ) -> None:
     """Fit, tune, score and compare models on the dataset folder DATASET.
 
@@ -124,8 +113,8 @@ def command(
     report, recommendations and models ready to serve. Started again after it was stopped, it goes
     on where it was.
     """
-    from llmseq.experiment.presets import dataset_of
     from llmseq.experiment.run import compare
+    from llmseq.experiment.spec_files import dataset_of
 
     if spec is not None and preset is not None:
         raise ConfigError(f'give either --spec {spec} or --preset "{preset}"')
@@ -136,7 +125,6 @@ def command(
     if dataset is None:
         named = "" if spec is None else f"; {spec} names none"
         raise ConfigError(f"name the dataset folder to compare on{named}")
-    split = {"method": method, "test_share": test_share, "keep_cold": keep_cold}
     with RunView() as view:
         run = compare(
             dataset,
@@ -145,20 +133,15 @@ def command(
             preset=preset or ("quick" if spec is None else str(spec)),
             k=ks,
             encoder=encoders or None,
-            encoder_ids=ids,
-            template=template,
             seed=seed,
             n_seeds=n_seeds,
             score=score,  # type: ignore[arg-type]  # click checked it
-            seen=seen,  # type: ignore[arg-type]  # click checked it
             refit=refit,
             refit_winner=refit_winner,
             baseline=baseline,
             trials=trials,
             settings=options.settings(pairs, example="sasrec.dropout=0.5"),
-            split={key: value for key, value in split.items() if value is not None},
-            n_threads=n_threads,
-            device=device,
             observer=view,
+            **options.run_arguments(of_runs, keep_cold=keep_cold),
         )
     show_run(run)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from llmseq.cli.console import say, show_table, warn
+from llmseq.errors import ConfigError
 
 _FLAGS = {  # as /proc/cpuinfo writes them; those that a kernel can use
     "avx2": "AVX2",
@@ -17,6 +18,8 @@ _FLAGS = {  # as /proc/cpuinfo writes them; those that a kernel can use
     "amx_int8": "AMX-INT8",
     "asimd": "NEON",
 }
+
+_AGAIN = "install llmseq again"
 
 
 @click.command()
@@ -70,7 +73,8 @@ def command(style: str) -> None:
         left=["extra", "works", "packages"],
     )
     if not core["works"]:
-        warn("the compiled core does not work; install llmseq again")
+        set_wrongly = core["error"].startswith("LLMSEQ_")
+        warn(core["error"] if set_wrongly else f"the compiled core does not work; {_AGAIN}")
 
 
 def examine() -> dict[str, Any]:
@@ -138,9 +142,11 @@ def _core() -> dict[str, Any]:
         works = items.ravel().tolist() == [0, 1, 2]
         error = None if works else "a search gave a wrong answer"
         return {"threads": thread_count(None), "core": {"works": works, "error": error}}
+    except ConfigError as error:  # a variable of the environment, which the error names
+        finding = str(error)
     except Exception as error:  # whatever is wrong is the finding
         finding = f"{type(error).__name__}: {error}"
-        return {"threads": None, "core": {"works": False, "error": finding}}
+    return {"threads": None, "core": {"works": False, "error": finding}}
 
 
 def _requirements() -> list[tuple[str, str | None]]:
@@ -197,4 +203,5 @@ def _cache() -> dict[str, Any]:
 
     path = default_cache()
     nearest = next(folder for folder in (path, *path.parents) if folder.exists())
-    return {"path": str(path), "exists": path.exists(), "writable": os.access(nearest, os.W_OK)}
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK)
+    return {"path": str(path), "exists": path.exists(), "writable": writable}

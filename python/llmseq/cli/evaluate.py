@@ -98,7 +98,6 @@ def command(
     files = read_lists(recommendations, targets, catalogue=catalogue, train=train)
     scored = score_lists(files, ks)
     intervals = scored.intervals(files.users, rng=np.random.default_rng(seed))
-    [name for name, given in (("train", train), ("catalogue", catalogue)) if given is None]
     if style == "json":
         _write_json(files, scored, intervals)
         return

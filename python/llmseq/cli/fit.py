@@ -66,8 +66,8 @@ def command(
 ) -> None:
     """Fit one model on the dataset folder DATASET and save it, ready for llmseq recommend."""
     from llmseq.config import merged
-    from llmseq.experiment.presets import read_model_file
     from llmseq.experiment.single import fit_model
+    from llmseq.experiment.spec_files import read_model_file
     from llmseq.models.persistence import check_writable
 
     check_writable(out)

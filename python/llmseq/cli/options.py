@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from llmseq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
 
 # Decorators of commands; without a default, so that what is not given stays with the preset.
 ids = click.option(
@@ -34,10 +36,36 @@ split_method = click.option(
     help="How test is cut off. [default: auto]",
 )
 share_of_test = click.option("--test-share", type=float, help="Of the sessions. [default: 0.2]")
-n_threads = click.option("--threads", "n_threads", type=int, help="At most so many. [default: all]")
+n_threads = click.option(
+    "--threads", "n_threads", type=click.IntRange(min=1), help="At most so many. [default: all]"
+)
 device = click.option(
     "--device", help="Where neural models train, for example cuda. [default: cpu]"
 )
+_OF_RUNS = (ids, item_template, seen, split_method, share_of_test, n_threads, device)
+
+
+def of_runs(command: Command) -> Command:
+    """Add what ``compare`` and ``tune`` are told alike; `run_arguments` reads it."""
+    for option in reversed(_OF_RUNS):
+        command = option(command)
+    return command
+
+
+def run_arguments(given: Mapping[str, Any], **split: object) -> dict[str, Any]:
+    """Give the options of `of_runs` as `compare` and `tune` of the package take them.
+
+    Parameters
+    ----------
+    **split
+        Further settings of the split; None leaves one out.
+    """
+    cut = {"method": given["method"], "test_share": given["test_share"], **split}
+    return {
+        "encoder_ids": given["ids"],
+        "split": {name: value for name, value in cut.items() if value is not None},
+        **{name: given[name] for name in ("template", "seen", "n_threads", "device")},
+    }
 
 
 def names(text: str | None) -> list[str] | None:
@@ -87,6 +115,8 @@ def settings(pairs: Iterable[str], *, example: str) -> dict[str, Any]:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise ConfigError(f'--set gives both a value for "{part}" and "{pair}"')
+        if isinstance(place.get(last), dict):
+            raise ConfigError(f'--set gives both settings inside "{last}" and "{pair}"')
         place[last] = _value(text.strip())
     return found
 

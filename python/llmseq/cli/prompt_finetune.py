@@ -50,6 +50,7 @@ def command(
 
     Started again after it was stopped, it goes on from the folder OUT.checkpoint.
     """
+    from llmseq.config import flat, merged
     from llmseq.experiment.prompting import finetune, prompt_config
     from llmseq.models.persistence import check_writable
 
@@ -58,10 +59,10 @@ def command(
     if base_model is not None:
         settings["base_model"] = base_model
     if minutes is not None:
-        training = settings.setdefault("training", {})
-        if "budget_seconds" in training:
+        budget = {"budget_seconds": 60.0 * minutes}
+        if "training.budget_seconds" in flat(settings):
             raise ConfigError("give either --minutes or --set training.budget_seconds")
-        training["budget_seconds"] = 60.0 * minutes
+        settings = merged({"training": budget}, settings)
     if template is not None:
         settings["template"] = options.template(template)
     config = prompt_config(task, settings)  # type: ignore[arg-type]  # click checked it

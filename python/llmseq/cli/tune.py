@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -44,14 +45,8 @@ _PATH = click.Path(path_type=Path)
     help="A setting that is fixed and not searched, for example n_epochs=10. May be repeated.",
 )
 @click.option("--encoder", help="As in llmseq compare. [default: minilm]")
-@options.ids
-@options.item_template
 @click.option("--seed", type=click.IntRange(min=0), help="Of draws and fits. [default: 0]")
-@options.seen
-@options.split_method
-@options.share_of_test
-@options.n_threads
-@options.device
+@options.of_runs
 def command(
     dataset: Path,
     model: str,
@@ -65,24 +60,17 @@ def command(
     workers: int,
     pairs: tuple[str, ...],
     encoder: str | None,
-    ids: Path | None,
-    template: str | None,
     seed: int | None,
-    seen: str | None,
-    method: str | None,
-    test_share: float | None,
-    n_threads: int | None,
-    device: str | None,
+    **of_runs: Any,  # noqa: ANN401 - of options.of_runs
 ) -> None:
     """Search the settings of one model on the train part of the dataset folder DATASET.
 
-    Writes best.toml (for llmseq fit --config and llmseq compare --preset), trials.csv and a report.
+    Writes best.toml (for llmseq fit --config and llmseq compare --spec), trials.csv and a report.
     Started again after it was stopped, or with a larger budget, it goes on where it was.
     """
     from llmseq.experiment.tune import tune
     from llmseq.tuning.space import read_space
 
-    split = {"method": method, "test_share": test_share}
     with RunView() as view:
         tuned = tune(
             dataset,
@@ -97,14 +85,9 @@ def command(
             n_workers=workers,
             settings=options.settings(pairs, example="n_epochs=10"),
             encoder=encoder,
-            encoder_ids=ids,
-            template=template,
             seed=seed,
-            seen=seen,  # type: ignore[arg-type]  # click checked it
-            split={key: value for key, value in split.items() if value is not None},
-            n_threads=n_threads,
-            device=device,
             observer=view,
+            **options.run_arguments(of_runs),
         )
     found = tuned.found
     first, best = found.trials[0].value, found.best.value

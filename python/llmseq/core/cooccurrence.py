@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from llmseq import _core
 from llmseq.core import arrays
-from llmseq.core.index_files import index_metadata, write_index
+from llmseq.core.index_files import SavedIndex
 from llmseq.core.threads import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from llmseq.types import FloatMatrix, ItemArray
 
 
-class CooccurrenceIndex:
+class CooccurrenceIndex(SavedIndex[_core.CooccurrenceIndex]):
     """Weighted pairs of items that stand near each other in train sessions.
 
     C[a, b] sums, over every event of item a, ``forward[d − 1]`` where item b stands d events later
@@ -67,6 +64,8 @@ class CooccurrenceIndex:
     ([[1, 2]], [[1.0, 0.5]])
     """
 
+    _compiled = _core.CooccurrenceIndex
+
     def __init__(
         self,
         items: ArrayLike,
@@ -96,38 +95,6 @@ class CooccurrenceIndex:
             smoothing,
             thread_count(n_threads),
         )
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Map a saved index: nothing is counted again, and processes share the memory.
-
-        Raises
-        ------
-        ArtifactError
-            If the file is missing, damaged, cut short, no co-occurrence index or of another
-            version.
-        """
-        index = cls.__new__(cls)
-        index._index = _core.CooccurrenceIndex.open(path)
-        return index
-
-    def save(self, path: Path) -> None:
-        """Write a safetensors file that ``open`` reads."""
-        write_index(path, self.arrays(), self.metadata())
-
-    def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Copy what is saved, by name."""
-        return self._index.arrays()
-
-    @staticmethod
-    def metadata() -> Mapping[str, str]:
-        """Give the texts that the file holds besides the arrays."""
-        return index_metadata(_core.CooccurrenceIndex.format())
-
-    @property
-    def n_items(self) -> int:
-        """Size of the catalogue."""
-        return self._index.n_items
 
     @property
     def n_pairs(self) -> int:

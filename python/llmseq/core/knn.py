@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from llmseq import _core
 from llmseq.core import arrays
-from llmseq.core.index_files import index_metadata, write_index
+from llmseq.core.index_files import SavedIndex
 from llmseq.core.threads import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from llmseq.types import FloatMatrix, ItemArray
 
@@ -22,7 +19,7 @@ Decay = Literal["linear", "log", "harmonic", "quadratic"]
 SessionSimilarity = Literal["cosine", "dot"]
 
 
-class SessionIndex:
+class SessionIndex(SavedIndex[_core.SessionIndex]):
     """Distinct items of train sessions, and for each item the sessions that hold it.
 
     Safe to share between threads.
@@ -70,6 +67,8 @@ class SessionIndex:
     [[0, -1]]
     """
 
+    _compiled = _core.SessionIndex
+
     def __init__(
         self,
         items: ArrayLike,
@@ -94,37 +93,6 @@ class SessionIndex:
             pooling,
             thread_count(n_threads),
         )
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Map a saved index: nothing is built again, and processes share the memory.
-
-        Raises
-        ------
-        ArtifactError
-            If the file is missing, damaged, cut short, no session index or of another version.
-        """
-        index = cls.__new__(cls)
-        index._index = _core.SessionIndex.open(path)
-        return index
-
-    def save(self, path: Path) -> None:
-        """Write a safetensors file that ``open`` reads."""
-        write_index(path, self.arrays(), self.metadata())
-
-    def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Copy what is saved, by name."""
-        return self._index.arrays()
-
-    @staticmethod
-    def metadata() -> Mapping[str, str]:
-        """Give the texts that the file holds besides the arrays."""
-        return index_metadata(_core.SessionIndex.format())
-
-    @property
-    def n_items(self) -> int:
-        """Size of the catalogue."""
-        return self._index.n_items
 
     @property
     def n_sessions(self) -> int:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from llmseq import _core
 from llmseq.core import arrays
-from llmseq.core.index_files import index_metadata, write_index
+from llmseq.core.index_files import SavedIndex
 from llmseq.core.threads import thread_count
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import ArrayLike
 
     from llmseq.core.arrays import RaggedLike
     from llmseq.types import FloatMatrix, ItemArray
 
 
-class ItemIndex:
+class ItemIndex(SavedIndex[_core.ItemIndex]):
     """Item vectors ready to be searched; exact, and safe to share between threads.
 
     Items rank by one canonical score: sums of the float32 rows accumulated in float64 in index
@@ -56,6 +54,8 @@ class ItemIndex:
     ([[2, 0]], [[2.0, 1.0]])
     """
 
+    _compiled = _core.ItemIndex
+
     def __init__(
         self, vectors: ArrayLike, similarity: str = "dot", *, n_threads: int | None = None
     ) -> None:
@@ -63,32 +63,10 @@ class ItemIndex:
             arrays.matrix(vectors, "vectors"), similarity, thread_count(n_threads)
         )
 
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Map a saved index: nothing is built again, and processes share the memory.
-
-        Raises
-        ------
-        ArtifactError
-            If the file is missing, damaged, cut short, no item index or of another version.
-        """
-        index = cls.__new__(cls)
-        index._index = _core.ItemIndex.open(path)
-        return index
-
-    def save(self, path: Path) -> None:
-        """Write a safetensors file that ``open`` reads."""
-        write_index(path, self._index.arrays(), index_metadata(_core.ItemIndex.format()))
-
     @property
     def similarity(self) -> str:
         """How items and queries compare."""
         return self._index.similarity
-
-    @property
-    def n_items(self) -> int:
-        """Number of items."""
-        return self._index.n_items
 
     @property
     def dim(self) -> int:

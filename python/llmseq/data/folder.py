@@ -159,17 +159,18 @@ def check_writable(path: Path) -> None:
         raise ArtifactError(f"{path}: is a file; choose another --out")
 
 
+_MAKE = "make one with `llmseq data import`"
 _AGAIN = "make the dataset again with `llmseq data import`"
 
 
 def _manifest(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        raise ArtifactError(f"{path}: no such dataset folder; {_AGAIN}")
+        raise ArtifactError(f"{path}: no such dataset folder; {_MAKE}")
     if not (path / _MANIFEST).exists():
-        raise ArtifactError(f"{path}: is not a dataset, it has no {_MANIFEST}; {_AGAIN}")
+        raise ArtifactError(f"{path}: is not a dataset, it has no {_MANIFEST}; {_MAKE}")
     manifest = read_json(path / _MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("kind") != _KIND:
-        raise ArtifactError(f"{path / _MANIFEST}: is not the manifest of a dataset; {_AGAIN}")
+        raise ArtifactError(f"{path / _MANIFEST}: is not the manifest of a dataset; {_MAKE}")
     if manifest.get("schema") != SCHEMA:
         raise ArtifactError(
             f"{path / _MANIFEST}: has schema {manifest.get('schema')}, this llmseq reads "

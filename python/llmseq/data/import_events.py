@@ -195,9 +195,15 @@ def _drop_unknown(
     share = unknown.height / events.height
     if share > options.max_unknown or unknown.height == events.height:
         first = unknown.row(0, named=True)
+        where = f'{place(file, first["row"], columns.item)}: the item "{first["item"]}"'
+        n_ids = unknown["item"].n_unique()
+        if unknown.height == events.height:
+            raise InvalidDataError(
+                f"{where} is not in the catalogue, and neither is any other of the log's "
+                f"{n_ids:,} ids: is this the column of item ids?"
+            )
         raise InvalidDataError(
-            f'{place(file, first["row"], columns.item)}: the item "{first["item"]}" is not in the '
-            f"items file, like {share:.1%} of all events ({unknown['item'].n_unique():,} ids); "
+            f"{where} is not in the items file, like {share:.1%} of all events ({n_ids:,} ids); "
             f"allowed are {options.max_unknown:.0%}: give the whole catalogue, or allow more with "
             "--max-unknown"
         )
@@ -242,7 +248,10 @@ def _sessions(events: pl.DataFrame, report: ImportReport) -> Sessions:
     times = events["time"].to_numpy() if "time" in keys else None
     users = None
     if "user" in events.columns:
-        people, _ = _codes(events["user"].fill_null(""))
+        # A session of nobody known stands for itself: together they would be one busy person.
+        own = pl.format("session {}", pl.col("session"))
+        known = pl.format("user {}", pl.col("user"))
+        people, _ = _codes(events.select(pl.coalesce(known, own)).to_series())
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         users = people.cast(pl.Int32).to_numpy()[starts]
     return Sessions(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmseq.data.dataset import SessionDataset
-    from llmseq.data.sessions import HeldOut, Sessions
+    from llmseq.data.sessions import HeldOut
     from llmseq.types import BoolArray
 
 
@@ -60,8 +60,6 @@ class Split:
         Plain values: method, how the validation part was drawn and why, sizes, what was dropped and
         why, leakage check, comparison of select with test, share of select targets in their own
         prompt (``seen_targets``).
-    all_sessions : Sessions
-        Every session of the dataset, for the last fit of a winner.
     """
 
     train: SessionDataset
@@ -72,7 +70,6 @@ class Split:
     select_candidates: BoolArray
     test_candidates: BoolArray
     report: Mapping[str, Any] = field(default_factory=dict)
-    all_sessions: Sessions | None = None
 
 
 def split_dataset(dataset: SessionDataset, config: SplitConfig | None = None) -> Split:
@@ -152,5 +149,4 @@ def split_dataset(dataset: SessionDataset, config: SplitConfig | None = None) ->
         select_candidates=candidates["fit"],
         test_candidates=candidates["train"],
         report=report,
-        all_sessions=dataset.sessions,
     )

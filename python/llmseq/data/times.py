@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmseq.data.table_file import TableFile
 
 MICROSECONDS = 1_000_000
+MICROSECONDS_A_DAY = 86_400 * MICROSECONDS
 _UNITS = (  # name, values below this, factor to microseconds
     ("Unix seconds", 1e11, 1e6),
     ("Unix milliseconds", 1e14, 1e3),

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmseq.errors import ConfigError
 from llmseq.experiment.spaces import check_space, folds_for, with_spaces
-from llmseq.experiment.spec import (
-    NO_ENCODER,
-    CompareSpec,
-    ModelSpec,
-    check_cutoffs,
-)
+from llmseq.experiment.spec import NO_ENCODER, CompareSpec, check_cutoffs
+from llmseq.experiment.spec_files import read_spec_file, with_name
 from llmseq.models.catalog import MODELS, ModelEntry, registry_name
 from llmseq.models.protocol import MayNeedTimes
 from llmseq.models.request import check_times
@@ -60,7 +55,7 @@ def preset_values(preset: str, *, encoder: str | None = None) -> dict[str, Any]:
         If there is no such preset or file, or the file is no TOML.
     """
     if preset.endswith(".toml"):
-        values = _read(Path(preset))
+        values = read_spec_file(Path(preset))
         for key in ("version", "dataset", "fingerprint"):  # those of this run count
             values.pop(key, None)
         return values
@@ -85,25 +80,13 @@ def _belongs(entry: ModelEntry, preset: str) -> bool:
     return preset == "thorough" or entry.quick
 
 
-def dataset_of(spec: Path) -> Path | None:
-    """Read which dataset folder a spec names; None: it names none.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such file, or it is no TOML.
-    """
-    named = _read(spec).get("dataset")
-    return None if named is None else Path(str(named))
-
-
 def preset_model(name: str, preset: str) -> dict[str, Any]:
     """One model as a preset has it; ``name@encoder`` with vectors of its own."""
     entry = MODELS[registry_name(name)]
     grid: Mapping[str, tuple[Any, ...]] = {}
     if entry.family == "hybrid" or (entry.family != "sequential" and preset != "thorough"):
         grid = entry.grid
-    return _named({"name": name, "grid": {key: list(v) for key, v in grid.items()}})
+    return with_name({"name": name, "grid": {key: list(v) for key, v in grid.items()}})
 
 
 def make_spec(
@@ -144,7 +127,7 @@ def make_spec(
     if encoders:
         given["encoder"] = encoders[0]
     values = preset_values(preset, encoder=given.get("encoder"))
-    values["models"] = [_named(model) for model in values.get("models", [])]
+    values["models"] = [with_name(model) for model in values.get("models", [])]
     if models is not None:
         level = preset if preset in PRESETS else "quick"
         known = {model["name"]: model for model in values["models"]}
@@ -204,15 +187,6 @@ def _own_space(name: str, spaces: Mapping[str, Space]) -> dict[str, Any]:
     return {"space": spaces[name].to_dict()} if name in spaces else {}
 
 
-def _named(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a model's plain values the name that it goes by; see `ModelSpec`."""
-    if "name" not in model:
-        raise ConfigError(f"a model of the comparison has no name: {dict(model)}")
-    named = ("name", "encoder", "variant")
-    spec = ModelSpec.make({key: model[key] for key in named if key in model}, what="model")
-    return {**model, "name": spec.name, **({"encoder": spec.encoder} if spec.encoder else {})}
-
-
 def _entry(model: Mapping[str, Any]) -> ModelEntry:
     return MODELS[registry_name(model["name"])]
 
@@ -238,7 +212,7 @@ def _with_more_vectors(
                 f'nothing takes the vectors of the further encoder "{encoder}"; compare '
                 f"{_SIMILARITY} too, or name a model with them, for example llm2sasrec@tfidf"
             )
-        more = _named({**plain[0], "name": f"{_SIMILARITY}@{encoder}"})
+        more = with_name({**plain[0], "name": f"{_SIMILARITY}@{encoder}"})
         changed.insert(similar[-1] + 1, more)
     return changed
 
@@ -284,11 +258,13 @@ def _with_settings(
 ) -> list[dict[str, Any]]:
     """Put in settings; those of ``llmseqsim`` are also those of ``llmseqsim@tfidf``."""
     names = [model["name"] for model in models]
-    for name in settings:
+    for name, own in settings.items():
         if name not in {*names, *map(registry_name, names)}:
             raise ConfigError(
                 f'a setting for "{name}", which is not compared; compared are {", ".join(names)}'
             )
+        if not isinstance(own, Mapping):
+            raise ConfigError(f'"{name}" is a model: say which of its settings is to be {own!r}')
     changed = []
     for model in models:
         name = model["name"]
@@ -297,42 +273,6 @@ def _with_settings(
         grid = {key: values for key, values in model.get("grid", {}).items() if key not in own}
         changed.append({**model, "settings": {**model.get("settings", {}), **own}, "grid": grid})
     return changed
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such preset file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-
-
-def read_model_file(path: Path, model: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read one model's settings, and where its text vectors come from, of a file for `compare`.
-
-    Raises
-    ------
-    ConfigError
-        If the file is no TOML, does not hold the model, or leaves settings to be searched.
-    """
-    values = _read(path)
-    models = [_named(one) for one in values.get("models", [])]
-    found = [one for one in models if model in {one["name"], registry_name(one["name"])}]
-    if len(found) != 1:
-        names = ", ".join(one["name"] for one in models) or "none"
-        wrong = "no" if not found else "several"
-        raise ConfigError(f"{path}: holds {wrong} settings of {model}; models in it: {names}")
-    if found[0].get("grid") or found[0].get("space"):
-        raise ConfigError(
-            f"{path}: the settings of {model} are still to be searched; take the best.toml of "
-            "llmseq tune, or the settings of a finished comparison"
-        )
-    named = ("encoder", "encoder_ids", "template")
-    texts = {key: str(values[key]) for key in named if values.get(key)}
-    if found[0].get("encoder"):
-        texts["encoder"] = found[0]["encoder"]
-    return dict(found[0].get("settings", {})), texts
 
 
 def _fit_for_small_logs(models: Sequence[dict[str, Any]], n_sessions: int) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import numpy as np
 from llmseq.data.folder import read_dataset, record_test_scoring
 from llmseq.data.sessions import HeldOut
 from llmseq.data.split import Split, SplitConfig, split_dataset
+from llmseq.device import check_device
 from llmseq.embeddings.embed import embed_catalogue
 from llmseq.errors import ArtifactError, ConfigError
 from llmseq.evaluation.evaluate import Evaluation, evaluate
@@ -169,6 +170,7 @@ def finetune(
         vectors = {encoder: embed_catalogue(data.catalogue, encoder)}
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     model = MODELS[name].recommender_class()(config)  # type: ignore[call-arg]
+    check_device(device)
     model.fit(
         parts.fit,
         embeddings=vectors,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from llmseq.core.threads import VARIABLE as THREADS_VARIABLE
 from llmseq.data.folder import read_dataset, record_test_scoring, test_scorings
 from llmseq.data.split import Split, SplitConfig, split_dataset
+from llmseq.device import check_device
 from llmseq.errors import ArtifactError, MissingExtraError
 from llmseq.experiment.artifacts import RunFolder
 from llmseq.experiment.bench import Bench
@@ -284,7 +285,7 @@ def run_spec(
 
 
 def check_extras(spec: CompareSpec) -> None:
-    """Refuse a run that would fail halfway for a package that is not installed."""
+    """Refuse a run that would fail halfway for a package or a device that is not there."""
     neural = [model for model in spec.singles if model.entry.family == "sequential"]
     if neural and importlib.util.find_spec("torch") is None:
         raise MissingExtraError(neural[0].entry.label, "train")
@@ -297,6 +298,8 @@ def check_extras(spec: CompareSpec) -> None:
     needed = ("torch", "transformers", "peft") if prompts else ()
     if any(importlib.util.find_spec(package) is None for package in needed):
         raise MissingExtraError(prompts[0].entry.label, "prompt")
+    if (neural or prompts) and spec.device != "cpu":
+        check_device(spec.device)
 
 
 def _check_method(config: Config, name: str) -> None:

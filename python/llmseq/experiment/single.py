@@ -10,6 +10,7 @@ import numpy as np
 
 from llmseq.data.folder import read_dataset
 from llmseq.data.split import SplitConfig, split_dataset
+from llmseq.device import check_device
 from llmseq.embeddings.embed import embed_catalogue
 from llmseq.errors import ConfigError
 from llmseq.experiment.presets import completed
@@ -74,6 +75,7 @@ def fit_model(
     >>> model.save(Path("v-sknn"))  # doctest: +SKIP
     """
     entry = MODELS[model]
+    trained = entry.family in {"sequential", "prompt"}
     if entry.family == "hybrid":
         raise ConfigError(
             f"{model} is made of other fitted models: run `llmseq compare`, which saves it under "
@@ -85,6 +87,8 @@ def fit_model(
         given = {**_settings_of(before, model), **given}
     config = entry.make_config(given, what=f"model {model}")
     cls: Callable[[Config], Recommender] = entry.recommender_class()
+    if trained:
+        check_device(device)
     data = read_dataset(dataset)
     warm = (
         None
@@ -102,7 +106,6 @@ def fit_model(
             progress=progress,
         )
         vectors = {encoder: made}
-    trained = entry.family in {"sequential", "prompt"}
     parts = split_dataset(data, split) if trained or on == "train" else None
 
     def fitted(config: Config, train: SessionDataset, stop: HeldOut | None) -> Recommender:

@@ -68,7 +68,7 @@ class Tuned:
 
     @property
     def best_path(self) -> Path:
-        """The best settings, for ``llmseq fit --config`` and ``llmseq compare --preset``."""
+        """The best settings, for ``llmseq fit --config`` and ``llmseq compare --spec``."""
         return self.folder / "best.toml"
 
 
@@ -262,7 +262,7 @@ def _write(
 
 
 def _best_as_toml(spec: CompareSpec, found: FoundSettings) -> str:
-    """Write what ``llmseq fit --config`` and ``llmseq compare --preset`` read."""
+    """Write what ``llmseq fit --config`` and ``llmseq compare --spec`` read."""
     [model] = spec.models
     values: dict[str, Any] = {}
     if model.entry.uses_text:

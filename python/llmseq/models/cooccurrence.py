@@ -10,10 +10,11 @@ from pydantic import Field
 from llmseq.config import Config
 from llmseq.core import CooccurrenceIndex, ItemIndex
 from llmseq.core.pooling import Pooling
-from llmseq.embeddings.reduce import ReductionConfig, reduce_embeddings
+from llmseq.embeddings.reduce import ReductionConfig
 from llmseq.models.persistence import WEIGHTS, read_settings, write_model
 from llmseq.models.protocol import FitContext, FitSummary
-from llmseq.models.request import check_request, fitted, pick_embeddings
+from llmseq.models.request import check_request, fitted
+from llmseq.models.text_vectors import reduced_text
 from llmseq.recommendations import Recommendations
 
 if TYPE_CHECKING:
@@ -135,17 +136,13 @@ class CooccurrenceRecommender:
         train: SessionDataset,
         embeddings: Mapping[str, ItemEmbeddings] | None,
     ) -> tuple[ItemArray, FloatMatrix]:
-        given = pick_embeddings(
-            embeddings, config.embedding, catalogue=train.catalogue, model="LLM2Cooccurrence"
+        text = reduced_text(
+            train, embeddings, config.embedding, config.reduction, model="LLM2Cooccurrence"
         )
-        reduced = reduce_embeddings(
-            given, config.reduction, rows=train.item_counts() > 0, catalogue=train.catalogue
-        )
-        had = given.origin.get("notes", ())
-        self.summary = FitSummary(notes=tuple(reduced.origin["notes"][len(had) :]))
+        self.summary = FitSummary(notes=text.notes)
         itself = (np.arange(train.n_items), np.arange(train.n_items + 1))
-        return ItemIndex(reduced.vectors, "cosine").search(
-            reduced.vectors, config.n_neighbours, exclude=itself
+        return ItemIndex(text.vectors, "cosine").search(
+            text.vectors, config.n_neighbours, exclude=itself
         )
 
     def recommend(

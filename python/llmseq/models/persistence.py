@@ -192,6 +192,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"{file}: schema {manifest['schema']!r}, written by llmseq "
             f"{values.get('llmseq', 'unknown')}; this version reads schema {SCHEMA}"
         )
+    if "extra" not in manifest or "members" not in manifest:
+        raise ArtifactError(f"{file}: is not the manifest of a saved model")
     for key, wanted in (("kind", str), ("extra", dict), ("members", list), ("files", dict)):
         if not isinstance(manifest[key], wanted):
             raise ArtifactError(f'{file}: damaged, "{key}" is not a {wanted.__name__}')

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from llmseq.config import Config
 from llmseq.core import top_k
+from llmseq.data.times import MICROSECONDS_A_DAY
 from llmseq.models.persistence import read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary
 from llmseq.models.request import check_request, check_times, fitted
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.types import BoolArray, FloatMatrix, ItemArray
-
-MICROSECONDS_A_DAY = 86_400_000_000
 
 
 class PopularityConfig(Config):

@@ -13,11 +13,12 @@ from llmseq.core import ItemIndex, pool_sessions
 from llmseq.core.pooling import Pooling
 from llmseq.data.sessions import HeldOut
 from llmseq.embeddings.matrix import ItemEmbeddings, unit_rows
-from llmseq.embeddings.reduce import ReductionConfig, reduce_embeddings
+from llmseq.embeddings.reduce import ReductionConfig
 from llmseq.models.approximate import ExactSearch, HnswIndex, HnswSearch, Search
 from llmseq.models.persistence import read_model, write_model
 from llmseq.models.protocol import FitContext, FitSummary
-from llmseq.models.request import check_request, fitted, pick_embeddings
+from llmseq.models.request import check_request, fitted
+from llmseq.models.text_vectors import reduced_text
 from llmseq.recommendations import Recommendations
 
 if TYPE_CHECKING:
@@ -109,27 +110,23 @@ class SeqSimRecommender:
         MissingExtraError
             If the search or the reduction needs packages that are not installed.
         """
-        given = pick_embeddings(
-            embeddings, self.config.embedding, catalogue=train.catalogue, model="LLMSeqSim"
+        config, counts = self.config, train.item_counts()
+        text = reduced_text(
+            train, embeddings, config.embedding, config.reduction, model="LLMSeqSim"
         )
-        counts = train.item_counts()
-        reduced = reduce_embeddings(
-            given, self.config.reduction, rows=counts > 0, catalogue=train.catalogue
-        )
-        had = given.origin.get("notes", ())
-        notes = tuple(reduced.origin["notes"][len(had) :])
-        rows, similarity = _indexed(self.config, reduced.vectors, counts)
+        notes = text.notes
+        rows, similarity = _indexed(config, text.vectors, counts)
         index: ItemIndex | HnswIndex = ItemIndex(rows, similarity)
-        ranker = _Ranker(self.config, reduced.vectors, counts, index)
-        if isinstance(self.config.search, HnswSearch):
+        ranker = _Ranker(config, text.vectors, counts, index)
+        if isinstance(config.search, HnswSearch):
             seed = int(rng.integers(2**31))
-            exact, index = ranker, HnswIndex.build(rows, similarity, self.config.search, seed=seed)
+            exact, index = ranker, HnswIndex.build(rows, similarity, config.search, seed=seed)
             ranker = replace(exact, index=index)
             recall = _recall(ranker, exact, train.sessions, rng)
             if context is not None:
                 context.report(1.0, recall)
             notes = (*notes, recall)
-        self.origin, self._ranker = given.origin, ranker
+        self.origin, self._ranker = text.origin, ranker
         self.summary = FitSummary(notes=notes)
         return self
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from llmseq.config import Config
 from llmseq.core import SessionIndex
 from llmseq.core.knn import Decay, Sampling, SessionSimilarity
+from llmseq.data.times import MICROSECONDS_A_DAY
 from llmseq.models.backfill import check_backfill, fill_short, fit_backfill
 from llmseq.models.persistence import WEIGHTS, load_members, read_settings, write_model
 from llmseq.models.protocol import FitContext, FitSummary, Recommender
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
     from llmseq.types import BoolArray, OffsetArray
-
-MICROSECONDS_A_DAY = 86_400_000_000
 
 
 class NeighbourConfig(Config):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmseq.core.pooling import Pooling
-from llmseq.embeddings.reduce import ReductionConfig, reduce_embeddings
+from llmseq.embeddings.reduce import ReductionConfig
 from llmseq.models.protocol import FitSummary
-from llmseq.models.request import pick_embeddings
 from llmseq.models.session_knn import NeighbourConfig, SessionKnnRecommender
+from llmseq.models.text_vectors import reduced_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,15 +58,7 @@ class SessionKnnTextRecommender(SessionKnnRecommender):
     def _of_vectors(
         self, train: SessionDataset, embeddings: Mapping[str, ItemEmbeddings] | None
     ) -> dict[str, Any]:
-        given = pick_embeddings(
-            embeddings, self.config.embedding, catalogue=train.catalogue, model="SKNNEmb"
-        )
-        reduced = reduce_embeddings(
-            given,
-            self.config.reduction,
-            rows=train.item_counts() > 0,
-            catalogue=train.catalogue,
-        )
-        had = given.origin.get("notes", ())
-        self.summary = FitSummary(notes=tuple(reduced.origin["notes"][len(had) :]))
-        return {"vectors": reduced.vectors, "pooling": self.config.train_pooling}
+        config = self.config
+        text = reduced_text(train, embeddings, config.embedding, config.reduction, model="SKNNEmb")
+        self.summary = FitSummary(notes=text.notes)
+        return {"vectors": text.vectors, "pooling": config.train_pooling}

@@ -14,6 +14,7 @@ use crate::lists::Lists;
 use crate::mapped::Part;
 use crate::matrix::Matrix;
 use crate::parallel::check_room;
+use crate::sessions::Sessions;
 
 /// Items and scores, both (n, k).
 pub type ListArrays<'py> = (Bound<'py, PyArray2<i32>>, Bound<'py, PyArray2<f32>>);
@@ -31,6 +32,27 @@ pub fn slice<'a, T: Element, D: Dimension>(
         return checked(py, Err(error()));
     }
     checked(py, array.as_slice().map_err(|_| error()))
+}
+
+/// The values of an array that may be left out.
+pub fn optional<'a, T: Element, D: Dimension>(
+    py: Python<'_>,
+    array: Option<&'a PyReadonlyArray<'_, T, D>>,
+    what: &str,
+) -> PyResult<Option<&'a [T]>> {
+    array.map(|array| slice(py, array, what)).transpose()
+}
+
+/// Checked sessions of a catalogue of so many items.
+pub fn sessions<'a>(
+    py: Python<'_>,
+    items: &'a PyReadonlyArray1<'_, i32>,
+    offsets: &'a PyReadonlyArray1<'_, i64>,
+    n_items: usize,
+    what: &str,
+) -> PyResult<Sessions<'a>> {
+    let (items, offsets) = (slice(py, items, what)?, slice(py, offsets, what)?);
+    checked(py, Sessions::new(items, offsets, n_items, what))
 }
 
 /// A checked float32 matrix.

@@ -6,12 +6,11 @@ use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::arrays::{ListArrays, list_arrays, part_arrays, slice};
+use super::arrays::{ListArrays, list_arrays, optional, part_arrays, sessions, slice};
 use super::run::{checked, run};
 use crate::cooccurrence::{self, Near, Query, Train};
 use crate::error::CoreError;
 use crate::pooling::Pooling;
-use crate::sessions::Sessions;
 
 /// Which items stand near which others in train sessions.
 #[pyclass(frozen, module = "llmseq._core")]
@@ -33,7 +32,6 @@ impl CooccurrenceIndex {
         smoothing: (f64, f64, f64),
         n_threads: usize,
     ) -> PyResult<Self> {
-        let (items, offsets) = (slice(py, &items, "items")?, slice(py, &offsets, "offsets")?);
         let near = match &near {
             None => None,
             Some((items, scores)) => {
@@ -56,7 +54,7 @@ impl CooccurrenceIndex {
             }
         };
         let train = Train {
-            sessions: checked(py, Sessions::new(items, offsets, n_items, "sessions"))?,
+            sessions: sessions(py, &items, &offsets, n_items, "sessions")?,
             n_items,
             forward: slice(py, &forward, "forward")?,
             backward: slice(py, &backward, "backward")?,
@@ -109,23 +107,14 @@ impl CooccurrenceIndex {
         candidates: Option<PyReadonlyArray1<'py, bool>>,
         n_threads: usize,
     ) -> PyResult<ListArrays<'py>> {
-        let candidates = candidates.as_ref();
         let query = Query {
             k,
             pooling: checked(py, Pooling::parse(pooling))?,
             exclude_seen,
-            candidates: candidates
-                .map(|mask| slice(py, mask, "candidates"))
-                .transpose()?,
+            candidates: optional(py, candidates.as_ref(), "candidates")?,
         };
-        let (items, offsets) = (
-            slice(py, &prompt_items, "prompt items")?,
-            slice(py, &prompt_offsets, "prompt offsets")?,
-        );
-        let prompts = checked(
-            py,
-            Sessions::new(items, offsets, self.0.n_items(), "prompts"),
-        )?;
+        let n_items = self.0.n_items();
+        let prompts = sessions(py, &prompt_items, &prompt_offsets, n_items, "prompts")?;
         let lists = run(py, n_threads, |stop| self.0.search(prompts, &query, stop))?;
         list_arrays(py, lists, prompts.len())
     }

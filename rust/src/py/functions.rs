@@ -4,7 +4,7 @@ use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUnty
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::arrays::{ListArrays, list_arrays, matrix, slice, zeros};
+use super::arrays::{ListArrays, list_arrays, matrix, optional, sessions, slice, zeros};
 use super::run::{checked, run};
 use crate::cpu::Cpu;
 use crate::error::CoreError;
@@ -12,7 +12,6 @@ use crate::fusion::{self, Fusion, Member};
 use crate::metrics::{self, Against, ListTable};
 use crate::parallel;
 use crate::pooling::{self, Pooling};
-use crate::sessions::Sessions;
 
 /// Threads this process may use.
 #[pyfunction]
@@ -44,11 +43,7 @@ pub fn pool_sessions<'py>(
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     let pooling = checked(py, Pooling::parse(pooling))?;
     let vectors = matrix(py, &item_vectors, "item_vectors")?;
-    let (items, offsets) = (slice(py, &items, "items")?, slice(py, &offsets, "offsets")?);
-    let sessions = checked(
-        py,
-        Sessions::new(items, offsets, vectors.n_rows(), "sessions"),
-    )?;
+    let sessions = sessions(py, &items, &offsets, vectors.n_rows(), "sessions")?;
     let pooled = zeros(py, sessions.len(), vectors.n_cols(), "session vectors")?;
     let mut values = pooled.readwrite();
     let out = values.as_slice_mut()?;
@@ -74,21 +69,13 @@ pub fn evaluate_lists<'py>(
 ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>)> {
     let [n_lists, k] = [lists.shape()[0], lists.shape()[1]];
     let items = slice(py, &lists, "lists")?;
-    let popularity = popularity.as_ref();
-    let popularity = popularity
-        .map(|counts| slice(py, counts, "popularity"))
-        .transpose()?;
     let against = Against {
         ks: &ks,
-        popularity,
+        popularity: optional(py, popularity.as_ref(), "popularity")?,
         n_items,
     };
-    let (target_items, target_offsets) = (
-        slice(py, &target_items, "target items")?,
-        slice(py, &target_offsets, "target offsets")?,
-    );
-    let targets = Sessions::new(target_items, target_offsets, against.catalogue(), "targets");
-    let targets = checked(py, targets)?;
+    let n_items = against.catalogue();
+    let targets = sessions(py, &target_items, &target_offsets, n_items, "targets")?;
     let names = against.names();
     let table = zeros(py, names.len(), n_lists, "metrics")?;
     let mut values = table.readwrite();

@@ -6,10 +6,11 @@ use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::arrays::{ListArrays, RaggedArrays, list_arrays, matrix, part_arrays, slice};
+use super::arrays::{
+    ListArrays, RaggedArrays, list_arrays, matrix, optional, part_arrays, sessions,
+};
 use super::run::{checked, run, run_here};
 use crate::parallel::Stop;
-use crate::sessions::Sessions;
 use crate::topk::{self, Allowed, Similarity};
 
 /// Item vectors ready to be searched.
@@ -74,26 +75,14 @@ impl ItemIndex {
     ) -> PyResult<ListArrays<'py>> {
         let n_queries = queries.shape()[0];
         let queries = matrix(py, &queries, "queries")?;
-        let exclude = match &exclude {
-            None => None,
-            Some((items, offsets)) => {
-                let (items, offsets) = (
-                    slice(py, items, "exclude")?,
-                    slice(py, offsets, "exclude offsets")?,
-                );
-                Some(checked(
-                    py,
-                    Sessions::new(items, offsets, self.0.n_items(), "exclude"),
-                )?)
-            }
-        };
-        let candidates = candidates.as_ref();
-        let candidates = candidates
-            .map(|mask| slice(py, mask, "candidates"))
+        let n_items = self.0.n_items();
+        let exclude = exclude.as_ref();
+        let exclude = exclude
+            .map(|(items, offsets)| sessions(py, items, offsets, n_items, "exclude"))
             .transpose()?;
         let allowed = Allowed {
             exclude,
-            candidates,
+            candidates: optional(py, candidates.as_ref(), "candidates")?,
         };
         let search = |stop: &Stop| self.0.search(queries, k, allowed, stop);
         let lists = if self.0.is_short(n_queries) {

@@ -6,11 +6,10 @@ use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::arrays::{ListArrays, list_arrays, matrix, part_arrays, slice};
+use super::arrays::{ListArrays, list_arrays, matrix, optional, part_arrays, sessions};
 use super::run::{checked, run};
 use crate::knn::{self, Decay, Query, Sampling, SessionSimilarity, Train};
 use crate::pooling::Pooling;
-use crate::sessions::Sessions;
 
 /// Posting lists over train sessions.
 #[pyclass(frozen, module = "llmseq._core")]
@@ -33,13 +32,11 @@ impl SessionIndex {
         n_threads: usize,
     ) -> PyResult<Self> {
         let pooling = checked(py, Pooling::parse(pooling))?;
-        let (items, offsets) = (slice(py, &items, "items")?, slice(py, &offsets, "offsets")?);
-        let order = order.as_ref();
         let vectors = vectors.as_ref();
         let train = Train {
-            sessions: checked(py, Sessions::new(items, offsets, n_items, "sessions"))?,
+            sessions: sessions(py, &items, &offsets, n_items, "sessions")?,
             n_items,
-            order: order.map(|order| slice(py, order, "order")).transpose()?,
+            order: optional(py, order.as_ref(), "order")?,
             newest,
             followers,
             vectors: vectors
@@ -101,7 +98,6 @@ impl SessionIndex {
         candidates: Option<PyReadonlyArray1<'py, bool>>,
         n_threads: usize,
     ) -> PyResult<ListArrays<'py>> {
-        let candidates = candidates.as_ref();
         let query = Query {
             k_items,
             k,
@@ -118,18 +114,10 @@ impl SessionIndex {
             last_n,
             seed,
             exclude_seen,
-            candidates: candidates
-                .map(|mask| slice(py, mask, "candidates"))
-                .transpose()?,
+            candidates: optional(py, candidates.as_ref(), "candidates")?,
         };
-        let (items, offsets) = (
-            slice(py, &prompt_items, "prompt items")?,
-            slice(py, &prompt_offsets, "prompt offsets")?,
-        );
-        let prompts = checked(
-            py,
-            Sessions::new(items, offsets, self.0.n_items(), "prompts"),
-        )?;
+        let n_items = self.0.n_items();
+        let prompts = sessions(py, &prompt_items, &prompt_offsets, n_items, "prompts")?;
         let lists = run(py, n_threads, |stop| self.0.search(prompts, &query, stop))?;
         list_arrays(py, lists, prompts.len())
     }

@@ -25,15 +25,23 @@ pub fn sample(n_items: usize) -> impl Iterator<Item = usize> {
     (0..n).map(move |place| place * n_items / n)
 }
 
-/// Bytes that stay in the cache, where products and not memory limit a scan.
-const CACHED: usize = 1 << 23;
 /// What products of tiles cost beside those of registers.
 const TILES: f64 = 0.25;
 
-/// Axes for these centred rows, or none where a scan of all dimensions is cheaper.
-pub fn choose(rows: &[f32], dim: usize, n_items: usize, kernels: Kernels) -> Option<Axes> {
-    let tiles = kernels.has_tiles() && n_items * dim <= CACHED;
-    let product = if tiles { TILES } else { 1.0 };
+/// Axes for these centred rows, or none where a scan of all dimensions is cheaper. `cached`: the items' bytes
+/// stay in the cache, where products and not memory limit a scan.
+pub fn choose(
+    rows: &[f32],
+    dim: usize,
+    n_items: usize,
+    cached: bool,
+    kernels: Kernels,
+) -> Option<Axes> {
+    let product = if cached && kernels.has_tiles() {
+        TILES
+    } else {
+        1.0
+    };
     let n_rows = rows.len() / dim;
     let most = CHOICES.into_iter().filter(|&n| n * 4 <= dim * 3).max()?;
     if n_rows < 2 * most {
@@ -41,7 +49,7 @@ pub fn choose(rows: &[f32], dim: usize, n_items: usize, kernels: Kernels) -> Opt
     }
     let rows = ArrayView2::from_shape((n_rows, dim), rows).ok()?;
     let axes = leading(&rows, most);
-    let (n_axes, front) = cheapest(&rows, &axes.view(), n_items, product)?;
+    let (n_axes, front) = cheapest(&rows, &axes.view(), n_items, cached, product)?;
     // Turned at random within what they span: coordinates of one size lose least by 8 bits of one step.
     // What few queries read and the rest keep their spans.
     let mut turned = axes.slice(ndarray::s![.., ..n_axes]).to_owned();
@@ -121,15 +129,18 @@ fn squared(values: &[f64]) -> f64 {
     values.iter().map(|value| value * value).sum()
 }
 
-/// The numbers of axes with the lowest costs for many queries and, among the first of these, for few;
-/// `None` if a scan of all dimensions costs less for many.
+/// The numbers of axes with the lowest costs for many queries and, among the first of these, for few (all of
+/// them where the cache holds the items: a scan then does not wait for memory); `None` if a scan of all
+/// dimensions costs less for many.
 ///
-/// Costs are in steps of 64 byte products of registers; a step of the scan costs `product`. An item costs its scan; one that survives costs another scan of
-/// its panel and a look at all its dimensions, far from where the scan reads.
+/// Costs are in steps of 64 byte products of registers; a step of the scan costs `product`. An item costs its
+/// scan; one that survives costs another scan of its panel and a look at all its dimensions, far from where
+/// the scan reads.
 fn cheapest(
     rows: &ArrayView2<'_, f32>,
     axes: &ArrayView2<'_, f32>,
     n_items: usize,
+    cached: bool,
     product: f64,
 ) -> Option<(usize, usize)> {
     const OTHER: f64 = 0.3;
@@ -190,6 +201,10 @@ fn cheapest(
         product * scan + OTHER + survivors * (16.0 * scan + LOOK)
     })?;
     let plain = product * dim as f64 / 64.0 + OTHER;
-    let (_, front) = least(n_axes, &|n, survivors| n as f64 / 64.0 + survivors * LINES)?;
+    let front = if cached {
+        n_axes
+    } else {
+        least(n_axes, &|n, survivors| n as f64 / 64.0 + survivors * LINES)?.1
+    };
     (cost < plain).then_some((n_axes, front))
 }

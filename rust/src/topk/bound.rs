@@ -186,7 +186,9 @@ mod tests {
             similarity in prop::sample::select(vec![Similarity::Dot, Similarity::Euclidean]),
         ) {
             let n_items = items.len() / dim;
-            let index = ItemIndex::new(Matrix::new(&items, n_items, dim, "items").unwrap(), similarity);
+            // Without a cache, so that few queries read fronts.
+            let matrix = Matrix::new(&items, n_items, dim, "items").unwrap();
+            let index = ItemIndex::for_cache(matrix, similarity, 0);
             let index = index.unwrap();
             let kernels = Kernels::chosen().unwrap();
             let mut group = Group::default();

@@ -9,7 +9,7 @@ use crate::error::{CoreError, Result};
 pub enum Similarity {
     /// Inner product.
     Dot,
-    /// Inner product of the rows after [`to_unit_length`].
+    /// Inner product of the rows brought to unit length.
     Cosine,
     /// `1 / (1 + distance)`.
     Euclidean,

@@ -8,9 +8,11 @@ mod axes;
 mod bound;
 mod canonical;
 mod find;
+mod gather;
 mod kernels;
 mod quantise;
 mod query;
+mod rank;
 mod saving;
 mod seed;
 mod space;
@@ -33,8 +35,10 @@ use crate::sessions::{Sessions, check_mask};
 use crate::shelf::Shelf;
 use bound::Needs;
 use find::{Finder, Scratch};
+use gather::{Gatherer, Scanned};
 use kernels::{Kernels, LANES};
 use query::Group;
+use rank::Ranker;
 use saving::Numbers;
 use space::{Space, length};
 use store::{PADDING, Store};
@@ -47,6 +51,8 @@ const MOST_MAXIMA: usize = 1 << 21;
 const MANY_PANELS: usize = 4096;
 /// Byte products that are done before another thread would have started.
 const SHORT: usize = 1 << 23;
+/// Bytes of items that are taken to stay in a cache.
+const CACHE: usize = 1 << 23;
 /// Sums of wider rows might leave 32 bits.
 const WIDEST: usize = 1 << 16;
 
@@ -90,6 +96,14 @@ impl ItemIndex {
     /// `Data` if there is no item or more than an int32 can number, `Config` for rows of more than 65,536
     /// values.
     pub fn new(vectors: Matrix<'_>, similarity: Similarity) -> Result<Self> {
+        Self::for_cache(vectors, similarity, CACHE)
+    }
+
+    /// As [`Self::new`], for a cache of so many bytes: that decides how items are read, not what is found.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn for_cache(vectors: Matrix<'_>, similarity: Similarity, cache: usize) -> Result<Self> {
         let (n_items, dim) = (vectors.n_rows(), vectors.n_cols());
         if n_items == 0 {
             return Err(CoreError::Data(
@@ -121,7 +135,8 @@ impl ItemIndex {
         for (item, out) in axes::sample(n_items).zip(sampled.chunks_exact_mut(dim)) {
             space.centred(row(item), space.exponent, out);
         }
-        space.axes = axes::choose(&sampled, dim, n_items, kernels);
+        let cached = n_items * dim <= cache;
+        space.axes = axes::choose(&sampled, dim, n_items, cached, kernels);
         let order = space.order(&rows, kernels);
         let loss = similarity == Similarity::Euclidean;
         let store = Store::new(&rows, &space, order, loss, Kernels::chosen()?);
@@ -202,15 +217,24 @@ impl ItemIndex {
         let mut lists = Lists::empty(n_queries, k)?;
         let lanes = self.lanes(allowed.candidates);
         let plan = self.plan(n_queries);
+        let kernels = Kernels::chosen()?;
         let finder = Finder {
-            kernels: Kernels::chosen()?,
-            store: &self.store,
-            rows: &self.rows,
-            needs: self.needs,
-            lanes: &lanes,
-            chunk: plan.chunk,
-            k,
-            shared: plan.shared,
+            gatherer: Gatherer {
+                kernels,
+                store: &self.store,
+                dim,
+                loss: self.similarity == Similarity::Euclidean,
+                lanes: &lanes,
+                chunk: plan.chunk,
+                shared: plan.shared,
+            },
+            ranker: Ranker {
+                kernels,
+                rows: &self.rows,
+                order: &self.store.order,
+                needs: self.needs,
+                k,
+            },
         };
         let prepared = prepared_rows(queries, self.similarity);
         let of_group = plan.group * k;
@@ -254,41 +278,29 @@ impl ItemIndex {
             maxima,
             scratch,
         } = worker;
+        let (gatherer, longest) = (finder.gatherer, self.needs.longest);
         group.prepare(
             queries,
             &self.space,
             self.similarity,
-            self.needs.longest,
-            finder.kernels,
+            longest,
+            gatherer.kernels,
         );
-        let n_panels = finder.lanes.len();
+        gatherer.scan(group, maxima);
         let n_queries = group.known.len();
-        maxima.resize(n_panels * n_queries, 0);
-        let scan = |(chunk, out): (usize, &mut [i32])| {
-            let panels = chunk * finder.chunk..n_panels.min((chunk + 1) * finder.chunk);
-            let panels = self.store.panels(finder.lanes, panels, group.depth);
-            finder.kernels.maxima(panels, group.scan(), out);
-        };
-        let size = finder.chunk * n_queries;
-        if finder.shared {
-            maxima.par_chunks_mut(size).enumerate().for_each(scan);
-        } else {
-            maxima.chunks_mut(size).enumerate().for_each(scan);
-        }
-        let Scratch { searches, .. } = scratch;
-        searches.resize_with(n_queries.max(searches.len()), Default::default);
-        for (number, search) in searches.iter_mut().enumerate().take(n_queries) {
-            search.excluded.clear();
+        scratch.fit(n_queries);
+        for (number, wanted) in scratch.wanted.iter_mut().enumerate().take(n_queries) {
+            wanted.excluded.clear();
             if let Some(exclude) = exclude {
                 let (items, places) = (exclude.row(first + number), self.places());
                 let excluded = items.iter().map(|&item| places[item as usize]);
-                search.excluded.extend(excluded);
-                search.excluded.sort_unstable();
+                wanted.excluded.extend(excluded);
+                wanted.excluded.sort_unstable();
             }
         }
-        finder.find(group, queries, maxima, scratch);
-        for (search, (items, scores)) in scratch.searches.iter().zip(lists) {
-            write_row(&search.best, items, scores);
+        finder.find(Scanned { group, maxima }, queries, scratch);
+        for (ranking, (items, scores)) in scratch.rankings.iter().zip(lists) {
+            write_row(&ranking.best, items, scores);
         }
     }
 

@@ -6,7 +6,7 @@ use super::kernels::{CodeQuery, Kernels, Queries};
 use super::quantise::{largest, step_for};
 use super::space::{Space, dot, length, scaled};
 
-/// Queries from which on the products of a scan take longer than its memory.
+/// Queries from which on the products of a scan take longer than its memory, where that is not cached.
 const FEW: usize = 16;
 
 /// A few queries that are searched together.

@@ -13,7 +13,7 @@ use crate::mapped::{Array, IndexFile, Part};
 /// What the file says that it holds.
 pub const FORMAT: &str = "llmseq item index";
 /// Raised whenever the arrays change.
-pub const VERSION: &str = "2";
+pub const VERSION: &str = "3";
 
 const SIMILARITIES: [Similarity; 3] = [Similarity::Dot, Similarity::Cosine, Similarity::Euclidean];
 
@@ -61,6 +61,7 @@ impl ItemIndex {
         ];
         if let Some(axes) = &self.space.axes {
             parts.push(("axes", Part::F32(&axes.values)));
+            parts.push(("front", Part::U8(&store.front)));
             parts.push(("codes", Part::U8(&store.codes)));
             parts.push(("code_stats", Part::F32(&store.code_stats)));
         }
@@ -113,15 +114,19 @@ impl ItemIndex {
             axes,
         };
         let width = space.width();
-        let none = || Array::from(Vec::new());
+        let bytes = |name: &str| {
+            let found = file.optional(name)?;
+            Ok(found.unwrap_or_else(|| Array::from(Vec::new())))
+        };
         let store = Store {
             order: file.array("order")?,
             bytes: file.array("panels")?,
             stats: file.array("panel_stats")?,
-            codes: file
-                .optional("codes")?
+            front: bytes("front")?,
+            codes: bytes("codes")?,
+            code_stats: file
+                .optional("code_stats")?
                 .unwrap_or_else(|| Array::from(Vec::new())),
-            code_stats: file.optional("code_stats")?.unwrap_or_else(none),
             width,
         };
         let rows: Array<f32> = file.array("rows")?;
@@ -140,6 +145,7 @@ impl ItemIndex {
             && (front > 0) == (n_axes > 0)
             && store.order.len() == n_items
             && store.bytes.len() == n_panels * LANES * width
+            && store.front.len() == n_panels * LANES * if front < width { front } else { 0 }
             && store.stats.len() == n_panels * COLUMNS
             && store.codes.len() == code_rows * dim
             && store.code_stats.len() == code_rows * 3

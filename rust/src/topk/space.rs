@@ -123,9 +123,7 @@ impl Space {
     /// Items by falling length of what a scan for few queries does not read (without axes, of all): panels of
     /// equals have the tightest bounds.
     pub fn order(&self, rows: &[f32], kernels: Kernels) -> Vec<u32> {
-        let keys: Vec<f64> = self.per_item(rows, kernels, |whole, part| {
-            part.map_or(whole, |(_, rest)| rest)
-        });
+        let keys = self.per_item(rows, kernels, |whole, rest| rest.unwrap_or(whole));
         let mut order: Vec<u32> = (0..keys.len() as u32).collect();
         order.par_sort_unstable_by(|&left, &right| {
             let (a, b) = (keys[left as usize], keys[right as usize]);
@@ -140,13 +138,13 @@ impl Space {
         lengths.into_iter().fold(0.0, f64::max)
     }
 
-    /// A value of each item, made of the length of z and, with axes, of the front of its projection and of
-    /// the rest.
+    /// A value of each item, made of the length of z and, with axes, of what a scan for few queries leaves
+    /// unread.
     fn per_item(
         &self,
         rows: &[f32],
         kernels: Kernels,
-        value: impl Fn(f64, Option<(f64, f64)>) -> f64 + Sync,
+        value: impl Fn(f64, Option<f64>) -> f64 + Sync,
     ) -> Vec<f64> {
         let dim = self.centre.len();
         let part = |rows: &[f32]| {
@@ -160,14 +158,11 @@ impl Space {
             }
             let values = centred.chunks_exact(dim).enumerate().map(|(number, row)| {
                 let whole = length(row);
-                value(
-                    whole,
-                    self.axes.as_ref().map(|axes| {
-                        let n = axes.number;
-                        let part = length(&projected[number * n..][..axes.front]);
-                        (part, axes.errors.rest(whole, part))
-                    }),
-                )
+                let rest = self.axes.as_ref().map(|axes| {
+                    let front = &projected[number * axes.number..][..axes.front];
+                    axes.errors.rest(whole, length(front))
+                });
+                value(whole, rest)
             });
             values.collect::<Vec<f64>>()
         };

@@ -23,6 +23,8 @@ pub struct Store {
     pub order: Array<u32>,
     /// See [`Panels`].
     pub bytes: Array<u8>,
+    /// The same of what a scan for few queries reads, so that it reads nothing else; empty where that is all.
+    pub front: Array<u8>,
     /// Statistics of the panels, one column after another: see [`PanelStats`].
     pub stats: Array<f32>,
     /// Rows of all dimensions by place; empty where the panels have all dimensions.
@@ -77,10 +79,18 @@ impl Store {
                     part.fill(rows, space, loss, kernels, scratch);
                 }
             });
+        let front = if space.front() < width {
+            let fronts = bytes.chunks_exact(LANES * width);
+            let fronts = fronts.flat_map(|panel| &panel[..LANES * space.front()]);
+            fronts.copied().collect()
+        } else {
+            Vec::new()
+        };
         let columns = (0..COLUMNS).flat_map(|column| stats.iter().map(move |row| row[column]));
         Self {
             stats: columns.collect::<Vec<f32>>().into(),
             order: order.into(),
+            front: Array::copy_of(&front),
             bytes: Array::copy_of(&bytes),
             codes: Array::copy_of(&codes),
             code_stats: Array::copy_of(&code_stats),
@@ -90,11 +100,15 @@ impl Store {
 
     /// Some panels, of whose items `depth` bytes are read, with the lanes that may be listed.
     pub fn panels<'a>(&'a self, lanes: &'a [u16], which: Range<usize>, depth: usize) -> Panels<'a> {
-        let size = LANES * self.width;
+        let size = LANES * depth;
+        let bytes = if depth < self.width {
+            &self.front
+        } else {
+            &self.bytes
+        };
         Panels {
-            bytes: &self.bytes[which.start * size..which.end * size],
-            width: self.width,
-            depth,
+            bytes: &bytes[which.start * size..which.end * size],
+            width: depth,
             lanes: &lanes[which],
         }
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from llmseq.device import check_device
 from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, MissingExtraError
 from llmseq.storage import file_fingerprint, fingerprint
 
@@ -93,17 +94,12 @@ class HuggingFaceEncoder:
     def _model(self) -> SentenceTransformer:
         folder = self.folder
         try:
-            import torch
+            import torch  # noqa: F401 - first: transformers looks whether it is there
             from safetensors import SafetensorError
             from sentence_transformers import SentenceTransformer
         except ImportError:
             raise MissingExtraError(f'the encoder "{self.name}"', "embed") from None
-        try:
-            torch.empty(0, device=self._options.device)
-        except (RuntimeError, AssertionError) as error:
-            raise ConfigError(
-                f'torch cannot use the device "{self._options.device}" here: {_brief(error)}'
-            ) from error
+        check_device(self._options.device)
         with _quiet():
             try:
                 model = SentenceTransformer(

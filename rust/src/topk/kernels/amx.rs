@@ -52,10 +52,10 @@ struct Sums([[i32; LANES]; QUERIES]);
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub unsafe fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
-    let depth = panels.depth;
-    let size = LANES * panels.width;
-    let lines = TILE * depth / 4;
-    let shapes = Shapes::new(depth % DEEP);
+    let width = panels.width;
+    let size = LANES * width;
+    let lines = TILE * size / 64;
+    let shapes = Shapes::new(width % DEEP);
     let mut sums = [const { Sums([[0; LANES]; QUERIES]) }; TILE];
     // SAFETY: the shapes are valid; the tiles are given back below.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const shapes, options(nostack, readonly)) };
@@ -66,11 +66,11 @@ pub unsafe fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) 
             // The last sixteen stand wholly inside; what two of them share is written twice.
             let first = first.min(n_queries - QUERIES);
             let share = first * lines / n_queries..(first + QUERIES) * lines / n_queries;
-            expect(bytes.wrapping_add(TILE * size), size, depth, share);
+            expect(bytes.wrapping_add(TILE * size), share);
             // SAFETY: rows `first..first + QUERIES` exist, and four panels stand at `bytes`.
             unsafe {
-                let values = queries.values.as_ptr().add(first * depth);
-                dots(bytes, size, values, depth, &mut sums);
+                let values = queries.values.as_ptr().add(first * width);
+                dots(bytes, values, width, &mut sums);
             }
             for row in 0..QUERIES {
                 let start = _mm512_set1_epi32(queries.starts[first + row]);
@@ -95,19 +95,14 @@ pub unsafe fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) 
 }
 
 /// # Safety
-/// Four panels of `size` bytes stand at `panels`, at least `LANES * depth` each, [`QUERIES`] rows of `depth` at
-/// `values`; the tiles have the [`Shapes`] of `depth`.
+/// Four panels of `LANES * width` bytes stand at `panels`, [`QUERIES`] rows of `width` at `values`; the tiles
+/// have the [`Shapes`] of `width`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn dots(
-    panels: *const u8,
-    size: usize,
-    values: *const i8,
-    depth: usize,
-    sums: &mut [Sums; TILE],
-) {
+unsafe fn dots(panels: *const u8, values: *const i8, width: usize, sums: &mut [Sums; TILE]) {
+    let size = LANES * width;
     // SAFETY: step `s` reads bytes `64 s..64 s + 64` of sixteen rows and the 16 · 64 bytes at `1024 s` of
-    // each panel, s < depth / 64; then what is left of them, in tiles of that size.
+    // each panel, s < width / 64; then what is left of them, in tiles of that size.
     unsafe {
         asm!(
             "tilezero tmm0",
@@ -117,7 +112,7 @@ unsafe fn dots(
             "test {steps}, {steps}",
             "jz 3f",
             "2:",
-            "tileloadd tmm4, [{values} + {depth}*1]",
+            "tileloadd tmm4, [{values} + {width}*1]",
             "tileloadd tmm5, [{a} + {line}*1]",
             "tdpbsud tmm0, tmm4, tmm5",
             "tileloadd tmm5, [{b} + {line}*1]",
@@ -136,7 +131,7 @@ unsafe fn dots(
             "3:",
             "test {left}, {left}",
             "jz 4f",
-            "tileloadd tmm6, [{values} + {depth}*1]",
+            "tileloadd tmm6, [{values} + {width}*1]",
             "tileloadd tmm7, [{a} + {line}*1]",
             "tdpbsud tmm0, tmm6, tmm7",
             "tileloadd tmm7, [{b} + {line}*1]",
@@ -155,9 +150,9 @@ unsafe fn dots(
             b = inout(reg) panels.add(size) => _,
             c = inout(reg) panels.add(2 * size) => _,
             d = inout(reg) panels.add(3 * size) => _,
-            steps = inout(reg) depth / DEEP => _,
-            left = in(reg) depth % DEEP,
-            depth = in(reg) depth,
+            steps = inout(reg) width / DEEP => _,
+            left = in(reg) width % DEEP,
+            width = in(reg) width,
             line = in(reg) 64_usize,
             sums = in(reg) sums.as_mut_ptr(),
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,

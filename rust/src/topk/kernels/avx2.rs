@@ -24,10 +24,10 @@ macro_rules! path {
                         // a row of `out` has `n_panels` places.
                         unsafe {
                             let panel = panels.bytes.as_ptr().add(number * size);
-                            let values = queries.values.as_ptr().add(first * panels.depth);
+                            let values = queries.values.as_ptr().add(first * panels.width);
                             let starts = queries.starts.as_ptr().add(first);
                             let out = out.as_mut_ptr().add(first * n_panels + number);
-                            let tile = (panel, panels.depth, lanes);
+                            let tile = (panel, panels.width, lanes);
                             match n_queries - first {
                                 1 => tile_maxima::<1>(tile, values, starts, out, n_panels),
                                 2 => tile_maxima::<2>(tile, values, starts, out, n_panels),

@@ -4,7 +4,7 @@ use super::{CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries};
 
 pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let size = LANES * panels.width;
-    let rows = queries.values.chunks_exact(panels.depth);
+    let rows = queries.values.chunks_exact(panels.width);
     let n_panels = panels.lanes.len();
     for ((query, &start), out) in rows.zip(queries.starts).zip(out.chunks_exact_mut(n_panels)) {
         let each = panels.bytes.chunks_exact(size).zip(panels.lanes);

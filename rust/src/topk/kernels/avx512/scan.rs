@@ -1,0 +1,158 @@
+//! The scan of all panels: the largest dot of each query with each.
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::super::{LANES, Panels, Queries, TILE};
+
+/// Queries of a tile: 6 × 4 sums and what they need fill the 32 registers.
+const QUERIES: usize = 6;
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
+    let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
+    let size = LANES * panels.width;
+    let lines = TILE * size / 64;
+    for (number, lanes) in panels.lanes.as_chunks::<TILE>().0.iter().enumerate() {
+        // SAFETY: there are `size` bytes for each panel.
+        let bytes = unsafe { panels.bytes.as_ptr().add(number * TILE * size) };
+        let tile = Tile {
+            bytes,
+            width: panels.width,
+            lanes,
+        };
+        for first in (0..n_queries).step_by(QUERIES) {
+            let m = QUERIES.min(n_queries - first);
+            let share = first * lines / n_queries..(first + m) * lines / n_queries;
+            expect(bytes.wrapping_add(TILE * size), share);
+            // SAFETY: rows `first..first + m` exist in all three, and a row of `out` has `n_panels` places.
+            unsafe {
+                let values = queries.values.as_ptr().add(first * panels.width);
+                let starts = queries.starts.as_ptr().add(first);
+                let out = out.as_mut_ptr().add(first * n_panels + number * TILE);
+                match m {
+                    1 => tile.maxima::<1>(values, starts, out, n_panels),
+                    2 => tile.maxima::<2>(values, starts, out, n_panels),
+                    3 => tile.maxima::<3>(values, starts, out, n_panels),
+                    4 => tile.maxima::<4>(values, starts, out, n_panels),
+                    5 => tile.maxima::<5>(values, starts, out, n_panels),
+                    _ => tile.maxima::<QUERIES>(values, starts, out, n_panels),
+                }
+            }
+        }
+    }
+}
+
+/// Ask for some lines of the panels that stand here. Behind the last panel nothing is read.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn expect(panels: *const u8, lines: Range<usize>) {
+    for line in lines {
+        _mm_prefetch::<_MM_HINT_T0>(panels.wrapping_add(line * 64).cast());
+    }
+}
+
+/// Four panels that follow each other.
+struct Tile<'a> {
+    bytes: *const u8,
+    /// Bytes of an item.
+    width: usize,
+    lanes: &'a [u16; TILE],
+}
+
+impl Tile<'_> {
+    /// # Safety
+    /// `values` points to `M` rows of `width`, `starts` to `M` numbers, `out` to `M` rows that lie `stride`
+    /// apart and have [`TILE`] places.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn maxima<const M: usize>(
+        &self,
+        values: *const i8,
+        starts: *const i32,
+        out: *mut i32,
+        stride: usize,
+    ) {
+        let size = LANES * self.width;
+        // SAFETY: four panels of `size` bytes stand at `bytes`; the rest as promised by the caller.
+        let sums = unsafe {
+            let (a, b) = (self.bytes, self.bytes.add(size));
+            let (c, d) = (self.bytes.add(2 * size), self.bytes.add(3 * size));
+            dots_of_four::<M>([a, b, c, d], values, starts, self.width)
+        };
+        for (row, four) in sums.into_iter().enumerate() {
+            let most = largest_of_four(listable(four, *self.lanes));
+            // SAFETY: row `row` of `out` has four places.
+            unsafe { _mm_storeu_si128(out.add(row * stride).cast(), most) };
+        }
+    }
+}
+
+/// The dots of four panels, the least number in place of those of lanes that may not be listed.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn listable(mut dots: [__m512i; TILE], lanes: [u16; TILE]) -> [__m512i; TILE] {
+    if lanes != [u16::MAX; TILE] {
+        for (dots, lanes) in dots.iter_mut().zip(lanes) {
+            *dots = _mm512_mask_mov_epi32(_mm512_set1_epi32(i32::MIN), lanes, *dots);
+        }
+    }
+    dots
+}
+
+/// The largest number of each: the larger halves of four registers, again and again.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn largest_of_four([a, b, c, d]: [__m512i; TILE]) -> __m128i {
+    let ab = _mm512_max_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let cd = _mm512_max_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    let all = _mm512_max_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let (low, high) = (
+        _mm512_castsi512_si256(all),
+        _mm512_extracti64x4_epi64::<1>(all),
+    );
+    let all = _mm256_max_epi32(low, high);
+    let (low, high) = (
+        _mm256_castsi256_si128(all),
+        _mm256_extracti128_si256::<1>(all),
+    );
+    _mm_max_epi32(low, high)
+}
+
+/// Dots of `M` queries with the lanes of four panels.
+///
+/// # Safety
+/// Each panel holds `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers; 4 divides
+/// `width`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn dots_of_four<const M: usize>(
+    panels: [*const u8; TILE],
+    values: *const i8,
+    starts: *const i32,
+    width: usize,
+) -> [[__m512i; TILE]; M] {
+    let mut sums = [[_mm512_setzero_si512(); TILE]; M];
+    // SAFETY: step `s` reads bytes `64 s..64 s + 64` of a panel and `4 s..4 s + 4` of a row, s < width / 4.
+    unsafe {
+        for (row, sums) in sums.iter_mut().enumerate() {
+            *sums = [_mm512_set1_epi32(*starts.add(row)); TILE];
+        }
+        for step in 0..width / 4 {
+            let items = [
+                _mm512_loadu_si512(panels[0].add(64 * step).cast()),
+                _mm512_loadu_si512(panels[1].add(64 * step).cast()),
+                _mm512_loadu_si512(panels[2].add(64 * step).cast()),
+                _mm512_loadu_si512(panels[3].add(64 * step).cast()),
+            ];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let query = values.add(row * width + 4 * step).cast::<i32>();
+                let query = _mm512_set1_epi32(query.read_unaligned());
+                for (sum, &items) in sums.iter_mut().zip(&items) {
+                    *sum = _mm512_dpbusd_epi32(*sum, items, query);
+                }
+            }
+        }
+    }
+    sums
+}

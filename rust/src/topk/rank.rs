@@ -1,0 +1,138 @@
+//! Candidates by their canonical scores, which alone decide a list.
+
+use super::bound::Needs;
+use super::canonical::score_of;
+use super::kernels::{Hit, Kernels};
+use super::query::Known;
+use crate::lists::{Scored, keep_best};
+use crate::simd::prefetch;
+
+/// Rows that are asked for together before they are read.
+const BATCH: usize = 16;
+
+/// What all queries of a search rank by.
+#[derive(Debug, Clone, Copy)]
+pub struct Ranker<'a> {
+    pub kernels: Kernels,
+    /// Original rows (of unit length for cosine), (item, dim).
+    pub rows: &'a [f32],
+    /// Item at each place of the scan.
+    pub order: &'a [u32],
+    pub needs: Needs,
+    /// Places of a list.
+    pub k: usize,
+}
+
+/// One query on its way to its list.
+#[derive(Debug, Default)]
+pub struct Ranking {
+    /// The best so far, best first; in the end the list.
+    pub best: Vec<Scored>,
+    /// In float64, as canonical sums read it.
+    query: Vec<f64>,
+    /// No product with an item is larger.
+    reach: f64,
+    /// Places that have been scored, ascending.
+    seen: Vec<u32>,
+}
+
+impl Ranking {
+    /// Begin with a query as it came (of unit length for cosine).
+    pub fn start(&mut self, query: &[f32], reach: f64) {
+        self.reach = reach;
+        self.best.clear();
+        self.seen.clear();
+        self.query.clear();
+        self.query
+            .extend(query.iter().map(|&value| f64::from(value)));
+    }
+
+    /// Forget the candidates that have been scored; those with the highest bounds first.
+    pub fn order(&self, candidates: &mut Vec<Hit>) {
+        if !self.seen.is_empty() {
+            candidates.retain(|candidate| self.seen.binary_search(&candidate.place).is_err());
+        }
+        candidates.sort_unstable_by(|left, right| right.most.total_cmp(&left.most));
+    }
+}
+
+impl Ranker<'_> {
+    /// Ask for the rows of a first batch.
+    pub fn expect(self, candidates: &[Hit]) {
+        for candidate in candidates.iter().take(BATCH) {
+            prefetch(self.row(candidate.place));
+        }
+    }
+
+    /// Row of the item at a place.
+    fn row(&self, place: u32) -> &[f32] {
+        let item = self.order[place as usize] as usize;
+        &self.rows[item * self.needs.dim..(item + 1) * self.needs.dim]
+    }
+
+    /// Keep the `k` candidates that look best.
+    pub fn choose(self, candidates: &mut Vec<Hit>) {
+        if candidates.len() > self.k {
+            let by_most = |left: &Hit, right: &Hit| right.most.total_cmp(&left.most);
+            candidates.select_nth_unstable_by(self.k - 1, by_most);
+            candidates.truncate(self.k);
+        }
+    }
+
+    /// Score the chosen candidates, so that a k-th best score is known.
+    pub fn plant(self, candidates: &[Hit], ranking: &mut Ranking) {
+        for start in (0..candidates.len()).step_by(BATCH) {
+            self.score(start, candidates, ranking);
+        }
+        let seen = &mut ranking.seen;
+        seen.extend(candidates.iter().map(|candidate| candidate.place));
+        seen.sort_unstable();
+    }
+
+    /// Score what was gathered, the highest bounds first, until no bound reaches the list.
+    pub fn settle(self, known: &Known, candidates: &[Hit], ranking: &mut Ranking) {
+        for start in (0..candidates.len()).step_by(BATCH) {
+            if !candidates[start].reaches(self.needed(known, ranking)) {
+                break;
+            }
+            self.score(start, candidates, ranking);
+        }
+        keep_best(&mut ranking.best, self.k);
+    }
+
+    /// What the bound of an item must reach to belong to the best so far.
+    pub fn needed(self, known: &Known, ranking: &Ranking) -> f32 {
+        let Some(last) = ranking.best.get(self.k - 1) else {
+            return f32::NEG_INFINITY;
+        };
+        let needed = self.needs.of(known.asked, last.score) - known.extra;
+        (needed as f32).next_down()
+    }
+
+    /// Canonical scores of a batch of candidates, the good ones into the best.
+    fn score(self, start: usize, candidates: &[Hit], ranking: &mut Ranking) {
+        let Ranking {
+            best, query, reach, ..
+        } = ranking;
+        let batch = |first: usize| {
+            let end = candidates.len().min(first + BATCH);
+            candidates.get(first..end).unwrap_or_default()
+        };
+        self.expect(batch(start + BATCH));
+        let last = best.get(self.k - 1);
+        let floor = last.map_or(f32::NEG_INFINITY, |last| last.score);
+        let before = best.len();
+        for candidate in batch(start) {
+            let row = self.row(candidate.place);
+            let score = score_of(self.needs.similarity, self.kernels, row, query, *reach);
+            let item = self.order[candidate.place as usize];
+            let found = Scored::new(item, score);
+            if found.score >= floor {
+                best.push(found);
+            }
+        }
+        if best.len() > before && best.len() >= self.k {
+            keep_best(best, self.k);
+        }
+    }
+}
