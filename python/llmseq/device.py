@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from llmseq.errors import ConfigError
+from llmseq.errors import ConfigError, MissingExtraError
 
 
 def check_device(name: str) -> None:
-    """Refuse a device that torch does not know or cannot use here; torch must be installed.
+    """Refuse a device that torch does not know or cannot use here.
 
     Raises
     ------
     ConfigError
         With the first line of what torch says.
+    MissingExtraError
+        If torch is not installed.
     """
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError as missing:
+        raise MissingExtraError(f'the device "{name}"', "train") from missing
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:

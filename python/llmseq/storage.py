@@ -41,7 +41,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside ``path`` and rename it there if the block succeeds.
 
     A folder that is there already is replaced; what it held stays until the new one is whole.
+
+    Raises
+    ------
+    ArtifactError
+        If it is the current folder.
     """
+    check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -54,13 +60,28 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 _sync(file)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.replace(old / path.name)
+            try:
+                path.replace(old / path.name)
+            except OSError:
+                old.rmdir()
+                raise
             temporary.replace(path)
             shutil.rmtree(old)
         else:
             temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse the current folder: replaced, it would leave the user in one that is gone.
+
+    Raises
+    ------
+    ArtifactError
+    """
+    if path.is_dir() and path.samefile(Path.cwd()):
+        raise ArtifactError(f"{path}: is the current folder; name one inside it")
 
 
 def _umask() -> int:

@@ -116,6 +116,17 @@ def test_without_out_lists_are_csv_on_standard_output(
     assert [row["rank"] for row in rows] == ["1", "2", "1", "2"]
 
 
+def test_sessions_without_a_list_are_counted(
+    llmseq: Callable[..., Result], model_folder: Path, ids: list[str], tmp_path: Path
+) -> None:
+    prompts, stock = prompts_file(tmp_path / "prompts.csv", ids), tmp_path / "stock.csv"
+    stock.write_text(f"item_id\n{ids[1]}\n")  # which session a has seen
+    result = llmseq("recommend", model_folder, "--prompts", prompts, "--candidates", stock)
+    assert result.exit_code == 0, result.output
+    assert {row["session_id"] for row in csv.DictReader(io.StringIO(result.stdout))} == {"b"}
+    assert "nothing to list for 1 of 2 sessions" in result.stderr
+
+
 def test_only_candidates_are_listed_and_seen_items_on_request(
     llmseq: Callable[..., Result], model_folder: Path, ids: list[str], tmp_path: Path
 ) -> None:

@@ -77,6 +77,9 @@ def command(
             warn(f"{candidates}: {n_unknown:,} ids are not in the model's catalogue")
     lists = saved.recommender.recommend(asked, k, exclude_seen=seen == "exclude", candidates=mask)
     table = as_table(lists, asked.ids, saved.catalogue.ids)
+    n_empty = int((lists.items < 0).all(axis=1).sum())
+    if n_empty and prompts is not None:  # a file of rows says nothing of them
+        note(f"nothing to list for {n_empty:,} of {len(asked):,} sessions")
     if out is not None:
         write_lists(table, out)
         say(f"{len(asked):,} lists: {out}")

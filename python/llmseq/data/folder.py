@@ -17,7 +17,13 @@ from llmseq.data.dataset import SessionDataset
 from llmseq.data.files import write_table
 from llmseq.data.sessions import Sessions
 from llmseq.errors import ArtifactError, LlmseqError
-from llmseq.storage import atomic_folder, file_fingerprint, read_json, write_json
+from llmseq.storage import (
+    atomic_folder,
+    check_replaceable,
+    file_fingerprint,
+    read_json,
+    write_json,
+)
 from llmseq.types import Ragged
 
 if TYPE_CHECKING:
@@ -143,8 +149,9 @@ def check_writable(path: Path) -> None:
     Raises
     ------
     ArtifactError
-        If there is a file, or a folder that holds something else.
+        If there is a file, a folder that holds something else, or the current folder.
     """
+    check_replaceable(path)
     if path.is_dir():
         if not any(path.iterdir()):
             return

@@ -165,12 +165,12 @@ def finetune(
     data = read_dataset(dataset)
     parts = split_dataset(data, split)
     name = f"llmseqprompt-{config.task}"
-    vectors: dict[str, ItemEmbeddings] | None = None
+    check_device(device)
+    vectors: dict[str, ItemEmbeddings] = {}
     if config.task in LEANS_ON_VECTORS:
         vectors = {encoder: embed_catalogue(data.catalogue, encoder)}
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     model = MODELS[name].recommender_class()(config)  # type: ignore[call-arg]
-    check_device(device)
     model.fit(
         parts.fit,
         embeddings=vectors,
@@ -184,6 +184,7 @@ def finetune(
         "fingerprint": data.fingerprint(),
         "fitted_on": "fit sessions",
         "seed": seed,
+        **({"encoder": encoder} if vectors else {}),
     }
     saved = SavedModel(model, data.catalogue, provenance)
     saved.save(out)
@@ -257,7 +258,7 @@ def ask(
     ArtifactError
         If a model is damaged or belongs to another dataset.
     ConfigError
-        If there are fewer prompts than asked for.
+        If there are fewer prompts than asked for, or ``model`` cannot re-rank.
     """
     data = read_dataset(dataset)
     parts = split_dataset(data, split)
@@ -265,6 +266,8 @@ def ask(
     paths = [model, *beside]
     found = [_load(path, data) for path in paths]
     first = None if rerank is None else _load(rerank, data)
+    if first is not None and not hasattr(found[0].recommender, "rerank"):
+        raise ConfigError(f"{model}: only a prompt model can re-rank")
     if part == "test":
         entry = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -272,6 +275,7 @@ def ask(
             "models": [str(path) for path in paths],
         }
         record_test_scoring(dataset, entry)
+    users = held_out.prompts.users
     counts = (parts.train if part == "test" else parts.fit).item_counts()
     metric = f"ndcg@{k}"
     asked: list[Asked] = []
@@ -281,8 +285,6 @@ def ask(
         if hasattr(recommender, "progress"):
             recommender.progress = progress
         if place == 0 and first is not None:
-            if not hasattr(recommender, "rerank"):
-                raise ConfigError(f"{path}: only a prompt model can re-rank")
             before = first.recommender.recommend(held_out.prompts, k, candidates=mask)
             lists = recommender.rerank(held_out.prompts, before)
         else:
@@ -294,9 +296,10 @@ def ask(
             versus = paired_test(
                 asked[0].scored.per_session[metric],
                 scored.per_session[metric],
+                users,
                 rng=np.random.default_rng(seed),
             )
-        low, high = scored.intervals(rng=np.random.default_rng(seed))[metric]
+        low, high = scored.intervals(users, rng=np.random.default_rng(seed))[metric]
         name = str(saved.provenance.get("name", path.name))
         written = getattr(recommender, "written", None)
         asked.append(Asked(name, lists, scored, (low, high), written, versus, seconds))

@@ -19,7 +19,13 @@ from llmseq.data.sessions import Sessions
 from llmseq.errors import ArtifactError, ConfigError, InvalidDataError, ShapeError
 from llmseq.models.catalog import MODELS
 from llmseq.models.protocol import Extendable
-from llmseq.storage import atomic_folder, file_fingerprint, read_json, write_json
+from llmseq.storage import (
+    atomic_folder,
+    check_replaceable,
+    file_fingerprint,
+    read_json,
+    write_json,
+)
 from llmseq.types import BoolArray, Ragged
 
 if TYPE_CHECKING:
@@ -114,8 +120,9 @@ def check_writable(path: Path) -> None:
     Raises
     ------
     ArtifactError
-        If there is a file, or a folder that holds something else.
+        If there is a file, a folder that holds something else, or the current folder.
     """
+    check_replaceable(path)
     if path.is_file():
         raise ArtifactError(f"{path}: is a file; choose another folder for the model")
     if path.is_dir() and any(path.iterdir()):
