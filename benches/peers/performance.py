@@ -108,6 +108,7 @@ def main(measured: tuple[Path, ...], docs: Path) -> None:
         "turns in interleaved rounds, each after a rest of 50 ms; the ratio is the median over",
         "the rounds of the fastest exact peer's time to ours, with the lowest and the highest",
         "round. Times of single small calls are those of a processor that just rested.",
+        "Written the same way for another machine: [performance-amx.md](performance-amx.md).",
         "",
         machine(found),
     ]
