@@ -192,6 +192,33 @@ def test_time_and_memory_are_told_before_the_first_step(tiny):
     assert told[1][1].startswith("step 1 of 4, loss")
 
 
+def test_choices_stand_in_another_order_each_epoch(monkeypatch, tiny):
+    orders: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    make = ExampleMaker.make
+
+    def noting(self, question):
+        orders.setdefault(tuple(question.history), []).append(tuple(question.choices))
+        return make(self, question)
+
+    monkeypatch.setattr(ExampleMaker, "make", noting)
+    config = tiny.replace(
+        task="rank", n_choices=5, training={"n_steps": 12, "tokens_per_step": 4096}
+    )
+    fit(config, planted_groups(n_sessions=30))
+    assert all(len({frozenset(order) for order in some}) == 1 for some in orders.values())
+    often = [len(set(some)) for some in orders.values() if len(some) >= 6]
+    assert often
+    assert min(often) > 2
+
+
+def test_rank_says_that_it_has_nothing_to_learn(monkeypatch, tiny):
+    monkeypatch.setattr(
+        tune.Questions, "near", lambda _, prompts, **rest: np.full((len(prompts), 2), -1)
+    )
+    with pytest.raises(InvalidDataError, match="raise n_choices"):
+        fit(tiny.replace(task="rank", n_choices=2), planted_groups())
+
+
 def test_a_checkpoint_belongs_to_its_data(tmp_path, monkeypatch, tiny):
     monkeypatch.setattr(finetune, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     with pytest.raises(StoppedError):

@@ -75,6 +75,11 @@ def tune(
     questions, n_left_out = Questions(config, parts.titles, parts.seq_sim, parts.clusters).of(
         train.sessions, np.random.default_rng([seed, 1])
     )
+    if not questions and n_left_out < len(train.sessions):
+        raise InvalidDataError(
+            "LLMSeqSim lists no session's last item, so that Rank has nothing to learn: raise "
+            "n_choices, or set put_in = true"
+        )
     if not questions:
         raise InvalidDataError(
             "no session has two items with a title; LLMSeqPrompt learns from titles"
