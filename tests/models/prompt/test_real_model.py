@@ -57,7 +57,7 @@ def shop(n_sessions):
 
 
 def tuned_and_untuned(settings, model_file, parts, vectors, prompts):
-    """NDCG-ready lists of both, asked the same way."""
+    """Lists of both, asked for the same prompts."""
     tuned = PromptConfig.make({**settings, "base_model": model_file}, what="test")
     untuned = tuned.replace(training={**tuned.training.model_dump(), "n_steps": 0})
     made = []
@@ -66,7 +66,7 @@ def tuned_and_untuned(settings, model_file, parts, vectors, prompts):
             parts.fit, embeddings=vectors, rng=np.random.default_rng(0)
         )
         made.append(model.recommend(prompts, 20, candidates=parts.test_candidates))
-    return tuned, made
+    return made
 
 
 def ndcg(lists, targets):
@@ -93,7 +93,7 @@ def check_lifts(name, tuned, others, record_property):
 
 def test_tuning_lifts_genitem(model_file, record_property):
     parts, vectors = shop(1500)
-    _, (tuned, untuned) = tuned_and_untuned(GENITEM, model_file, parts, vectors, parts.test.prompts)
+    tuned, untuned = tuned_and_untuned(GENITEM, model_file, parts, vectors, parts.test.prompts)
     targets = parts.test.targets
     others = {"untuned": ndcg(untuned, targets)}
     check_lifts("genitem", ndcg(tuned, targets), others, record_property)
@@ -107,7 +107,7 @@ def test_tuning_lifts_rank_above_untuned_and_above_similarity(model_file, record
     own_ndcg = ndcg(own, parts.test.targets)
     offered = np.flatnonzero(own_ndcg > 0)
     asked = HeldOut(parts.test.prompts.take(offered), parts.test.targets.take(offered))
-    _, lists = tuned_and_untuned(RANK, model_file, parts, vectors, asked.prompts)
+    lists = tuned_and_untuned(RANK, model_file, parts, vectors, asked.prompts)
     scored = [np.zeros_like(own_ndcg) for _ in lists]
     for values, made in zip(scored, lists, strict=True):
         values[offered] = ndcg(made, asked.targets)

@@ -44,7 +44,10 @@ class TrainingSettings(Config):
     learn_from
         ``"last"``: the last item of each session. ``"every"``: every item but the first, all in one
         pass over the session, where the template writes answers and history alike. Rank then
-        learns from sessions without choices too, besides its questions.
+        learns from every session without choices, and asks besides.
+    asking_share
+        Rank with ``"every"``: share of the sessions that ask a question with choices, too. It takes
+        more than twice the tokens of a whole session and teaches one title instead of all.
     n_steps, budget_seconds
         The end: whichever comes first; where neither is given, one pass over the sessions. No step
         at all leaves the base model as it is, for comparison.
@@ -64,6 +67,7 @@ class TrainingSettings(Config):
 
     loss: Literal["trie", "vocabulary"] = "trie"
     learn_from: Literal["last", "every"] = "last"
+    asking_share: float = Field(default=0.25, ge=0, le=1)
     n_steps: int | None = Field(default=None, ge=0)
     budget_seconds: float | None = Field(default=None, gt=0)
     tokens_per_step: int = Field(default=1024, ge=16)

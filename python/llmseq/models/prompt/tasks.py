@@ -140,8 +140,8 @@ class Questions:
         """Make the pairs of sessions; also counts the ones left out for want of a title.
 
         Rank asks where LLMSeqSim lists the true item (everywhere with ``put_in``); with
-        ``training.learn_from = "every"`` at one such place of each session, drawn by ``rng``, and
-        each session is a pair without choices besides. ``rng`` draws the order of choices too.
+        ``training.learn_from = "every"`` each session is a pair without choices, and some of them
+        ask at one such place besides. ``rng`` draws these, and the order of choices.
         """
         parts = HeldOut.last_item(sessions)
         rows = self._usable(parts)
@@ -150,7 +150,9 @@ class Questions:
         pairs = []
         if ranks and self._config.training.learn_from == "every":
             pairs += [Question(parts.prompts[row], parts.targets[row]) for row in rows.tolist()]
-            parts = HeldOut.every_position(sessions)
+            n_asking = round(self._config.training.asking_share * len(sessions))
+            asking = rng.permutation(len(sessions))[:n_asking]
+            parts = HeldOut.every_position(sessions.take(np.sort(asking)))
             rows = rng.permutation(self._usable(parts))
         lists = self._lists(parts.prompts.take(rows))
         asked: set[str] = set()
