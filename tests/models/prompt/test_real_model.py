@@ -92,7 +92,7 @@ def check_lifts(name, tuned, others, record_property):
 
 
 def test_tuning_lifts_genitem(model_file, record_property):
-    parts, vectors = shop(1500)
+    parts, vectors = shop(1000)
     tuned, untuned = tuned_and_untuned(GENITEM, model_file, parts, vectors, parts.test.prompts)
     targets = parts.test.targets
     others = {"untuned": ndcg(untuned, targets)}
@@ -100,7 +100,7 @@ def test_tuning_lifts_genitem(model_file, record_property):
 
 
 def test_tuning_lifts_rank_above_untuned_and_above_similarity(model_file, record_property):
-    parts, vectors = shop(3000)
+    parts, vectors = shop(5000)
     config = PromptConfig.make(RANK, what="test")
     seq_sim = fit_seq_sim(config, parts.fit, vectors, np.random.default_rng(0))
     own = seq_sim.recommend(parts.test.prompts, config.n_choices, candidates=parts.test_candidates)
