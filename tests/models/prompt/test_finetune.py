@@ -17,6 +17,7 @@ from llmseq.models.prompt.layout import Layout
 from llmseq.models.prompt.loss import batch_loss
 from llmseq.models.prompt.recommender import PromptRecommender
 from llmseq.models.prompt.tasks import Question
+from llmseq.models.prompt.templates import builtin_template
 from llmseq.models.protocol import FitContext
 from llmseq.testing.worlds import log_of, planted_groups
 
@@ -202,7 +203,9 @@ def test_choices_stand_in_another_order_each_epoch(monkeypatch, tiny):
 
     monkeypatch.setattr(ExampleMaker, "make", noting)
     config = tiny.replace(
-        task="rank", n_choices=5, training={"n_steps": 12, "tokens_per_step": 4096}
+        task="rank",
+        n_choices=5,
+        training={"n_steps": 12, "tokens_per_step": 4096, "learn_from": "last"},
     )
     fit(config, planted_groups(n_sessions=30))
     assert all(len({frozenset(order) for order in some}) == 1 for some in orders.values())
@@ -211,12 +214,29 @@ def test_choices_stand_in_another_order_each_epoch(monkeypatch, tiny):
     assert min(often) > 2
 
 
+def test_whole_sessions_are_learnt_where_the_template_allows_it(llama, tiny, five):
+    def places(**settings):
+        config = tiny.replace(**settings)
+        made = tune._with_places(config, Layout.make(llama, config, five, k=20))
+        return made.training.learn_from
+
+    other = builtin_template("genitem").to_dict()
+    other["plain"]["text"] = "{history}Next:"
+    assert places() == "every"
+    assert places(task="rank", n_choices=3) == "every"
+    assert places(task="genlist") == places(template=other) == "last"
+    assert places(training={"learn_from": "last"}) == "last"
+
+
 def test_rank_says_that_it_has_nothing_to_learn(monkeypatch, tiny):
     monkeypatch.setattr(
         tune.Questions, "near", lambda _, prompts, **rest: np.full((len(prompts), 2), -1)
     )
     with pytest.raises(InvalidDataError, match="raise n_choices"):
-        fit(tiny.replace(task="rank", n_choices=2), planted_groups())
+        fit(
+            tiny.replace(task="rank", n_choices=2, training={"learn_from": "last"}),
+            planted_groups(),
+        )
 
 
 def test_a_checkpoint_belongs_to_its_data(tmp_path, monkeypatch, tiny):

@@ -43,8 +43,9 @@ class TrainingSettings(Config):
         ``"vocabulary"``: among all tokens, as hosted services train; sampled decoding needs it.
     learn_from
         ``"last"``: the last item of each session. ``"every"``: every item but the first, all in one
-        pass over the session, where the template writes answers and history alike. Rank then
-        learns from every session without choices, and asks besides.
+        pass over the session, where the template writes answers and history alike; Rank then
+        learns from every session without choices, and asks besides. ``"auto"``: ``"every"`` for
+        GenItem and Rank where the template allows it, else ``"last"``.
     asking_share
         Rank with ``"every"``: share of the sessions that ask a question with choices, too. It takes
         more than twice the tokens of a whole session and teaches one title instead of all.
@@ -66,7 +67,7 @@ class TrainingSettings(Config):
     """
 
     loss: Literal["trie", "vocabulary"] = "trie"
-    learn_from: Literal["last", "every"] = "last"
+    learn_from: Literal["auto", "last", "every"] = "auto"
     asking_share: float = Field(default=0.25, ge=0, le=1)
     n_steps: int | None = Field(default=None, ge=0)
     budget_seconds: float | None = Field(default=None, gt=0)

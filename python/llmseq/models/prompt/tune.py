@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.models.prompt.config import PromptConfig
+    from llmseq.models.prompt.layout import Layout
     from llmseq.models.prompt.titles import Titles
     from llmseq.models.protocol import FitContext
     from llmseq.recommendations import Recommendations
@@ -72,6 +73,7 @@ def tune(
     lm = LanguageModel.load(config.base_model, precision=config.precision, device=context.device)
     maker = ListMaker.load(lm, parts.titles, config)
     layout = maker.layout
+    config = _with_places(config, layout)
     questions, n_left_out = Questions(config, parts.titles, parts.seq_sim, parts.clusters).of(
         train.sessions, np.random.default_rng([seed, 1])
     )
@@ -128,6 +130,15 @@ def title_notes(titles: Titles, n_cut: int) -> tuple[str, ...]:
     if n_cut:
         notes.append(f"{n_cut:,} titles are longer than max_title_tokens and were cut")
     return tuple(notes)
+
+
+def _with_places(config: PromptConfig, layout: Layout) -> PromptConfig:
+    """Say what ``learn_from = "auto"`` means here: whole sessions where that is possible."""
+    if config.training.learn_from != "auto":
+        return config
+    whole = config.task in {"genitem", "rank"} and config.form == "plain"
+    learn_from = "every" if whole and layout.lines_are_answers else "last"
+    return config.replace(training={**config.training.model_dump(), "learn_from": learn_from})
 
 
 def _require_room(config: PromptConfig, context: FitContext) -> None:
