@@ -12,6 +12,7 @@ from llmseq.data.sessions import HeldOut
 from llmseq.errors import ArtifactError, ConfigError, InvalidDataError
 from llmseq.models.prompt import finetune, tune
 from llmseq.models.prompt.decode import OutputTokens
+from llmseq.models.prompt.estimate import Shape, training_bytes
 from llmseq.models.prompt.examples import ExampleMaker
 from llmseq.models.prompt.layout import Layout
 from llmseq.models.prompt.loss import batch_loss
@@ -272,6 +273,19 @@ def test_too_little_memory_is_refused_before_training(monkeypatch, tiny):
     monkeypatch.setattr(tune, "free_bytes", lambda: 500_000)
     with pytest.raises(ConfigError, match=r"lower training\.tokens_per_step"):
         fit(tiny.replace(training={"n_steps": 2, "tokens_per_step": 9000}), planted_groups())
+
+
+def test_the_estimate_of_memory_grows_with_tokens_prompts_and_heads(tiny):
+    def need(n_heads=4, tokens=1024, longest=512):
+        shape = Shape(10_000, 100, 2, n_heads, 64, 128, 50, 2)
+        config = tiny.replace(training={"tokens_per_step": tokens}, max_prompt_tokens=longest)
+        return training_bytes(shape, config)
+
+    attention = 1024 * 2 * 4 * 512 * 8  # tokens, blocks, heads, tokens seen, bytes
+    assert need(n_heads=8) - need() == attention
+    assert need(longest=1024) - need() == attention
+    assert need(longest=4096) == need(longest=1024)
+    assert 2 * need() > need(tokens=2048) > 1.5 * need()
 
 
 def test_a_base_model_is_needed_and_must_be_one(tmp_path, tiny):

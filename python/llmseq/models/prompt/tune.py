@@ -165,6 +165,7 @@ def _require_memory(config: PromptConfig, lm: LanguageModel, maker: ListMaker) -
         n_parameters=sum(weight.numel() for weight in lm.model.parameters()),
         n_trained=sum(weight.numel() for weight in adapter_weights(lm).values()),
         n_layers=int(of_model.num_hidden_layers),
+        n_heads=int(of_model.num_attention_heads),
         width=width,
         inner=int(getattr(of_model, "intermediate_size", None) or 4 * width),
         n_outputs=n_outputs,
