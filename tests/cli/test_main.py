@@ -202,7 +202,20 @@ def test_progress_without_a_terminal_is_seldom_a_line(capsys, monkeypatch):
     now = iter([0.0, 1.0, 20.0, 21.0])
     monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
     with console.progress("SASRec") as update:
-        update(0.01, "epoch 1")
+        update(0.0, "epoch 1")
         update(0.25, "epoch 2")
         update(0.3, "epoch 3")
-    assert capsys.readouterr().err == "SASRec: 25%, about 1 min 0 s left  epoch 2\n"
+    assert capsys.readouterr().err == "SASRec: 25%, about 57 s left  epoch 2\n"
+
+
+def test_the_time_left_of_resumed_work_goes_by_what_this_process_did(capsys, monkeypatch):
+    now = iter([0.0, 1.0, 21.0, 41.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    with console.progress("fine-tuning") as update:
+        update(0.5, "about 2 s an update")  # an earlier process came so far
+        update(0.6, "step 6")
+        update(0.8, "step 8")
+    assert capsys.readouterr().err.splitlines() == [
+        "fine-tuning: 60%, about 1 min 20 s left  step 6",
+        "fine-tuning: 80%, about 27 s left  step 8",
+    ]

@@ -166,19 +166,25 @@ def progress(label: str) -> Iterator[Callable[[float, str], None]]:
 
 
 def _lines(label: str) -> Callable[[float, str], None]:
-    """Progress as plain lines, seldom enough for a log file."""
-    started = time.monotonic()
-    last = started
+    """Progress as plain lines, seldom enough for a log file.
+
+    The time left follows from what was done since the first report: work that goes on where an
+    earlier process stopped begins with a share that cost this one nothing.
+    """
+    last = time.monotonic()
+    first: tuple[float, float] | None = None  # when the first report came, and its share
 
     def update(share: float, text: str) -> None:
-        nonlocal last
+        nonlocal last, first
         now = time.monotonic()
+        first = first or (now, share)
         if now - last < _SECONDS_BETWEEN_LINES:
             return
         last = now
         left = ""
-        if 0.0 < share < 1.0:
-            left = f", about {duration((now - started) * (1.0 - share) / share)} left"
+        if first[1] < share < 1.0:
+            seconds = (now - first[0]) * (1.0 - share) / (share - first[1])
+            left = f", about {duration(seconds)} left"
         note(f"{label}: {share:.0%}{left}  {one_line(text)}".rstrip())
 
     return update

@@ -106,6 +106,7 @@ def export_pairs(
     InvalidDataError
         If no item has a title.
     """
+    config = config.replace(training={**config.training.model_dump(), "learn_from": "last"})
     data = read_dataset(dataset)
     parts = split_dataset(data, split)
     train = parts.fit if part == "fit" else parts.train

@@ -12,11 +12,13 @@ from llmseq.data.sessions import HeldOut
 from llmseq.errors import ArtifactError, ConfigError, InvalidDataError
 from llmseq.models.prompt import finetune, tune
 from llmseq.models.prompt.decode import OutputTokens
+from llmseq.models.prompt.estimate import Shape, training_bytes
 from llmseq.models.prompt.examples import ExampleMaker
 from llmseq.models.prompt.layout import Layout
 from llmseq.models.prompt.loss import batch_loss
 from llmseq.models.prompt.recommender import PromptRecommender
 from llmseq.models.prompt.tasks import Question
+from llmseq.models.prompt.templates import builtin_template
 from llmseq.models.protocol import FitContext
 from llmseq.testing.worlds import log_of, planted_groups
 
@@ -192,6 +194,52 @@ def test_time_and_memory_are_told_before_the_first_step(tiny):
     assert told[1][1].startswith("step 1 of 4, loss")
 
 
+def test_choices_stand_in_another_order_each_epoch(monkeypatch, tiny):
+    orders: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    make = ExampleMaker.make
+
+    def noting(self, question):
+        orders.setdefault(tuple(question.history), []).append(tuple(question.choices))
+        return make(self, question)
+
+    monkeypatch.setattr(ExampleMaker, "make", noting)
+    config = tiny.replace(
+        task="rank",
+        n_choices=5,
+        training={"n_steps": 12, "tokens_per_step": 4096, "learn_from": "last"},
+    )
+    fit(config, planted_groups(n_sessions=30))
+    assert all(len({frozenset(order) for order in some}) == 1 for some in orders.values())
+    often = [len(set(some)) for some in orders.values() if len(some) >= 6]
+    assert often
+    assert min(often) > 2
+
+
+def test_whole_sessions_are_learnt_where_the_template_allows_it(llama, tiny, five):
+    def places(**settings):
+        config = tiny.replace(**settings)
+        made = tune._with_places(config, Layout.make(llama, config, five, k=20))
+        return made.training.learn_from
+
+    other = builtin_template("genitem").to_dict()
+    other["plain"]["text"] = "{history}Next:"
+    assert places() == "every"
+    assert places(task="rank", n_choices=3) == "every"
+    assert places(task="genlist") == places(template=other) == "last"
+    assert places(training={"learn_from": "last"}) == "last"
+
+
+def test_rank_says_that_it_has_nothing_to_learn(monkeypatch, tiny):
+    monkeypatch.setattr(
+        tune.Questions, "near", lambda _, prompts, **rest: np.full((len(prompts), 2), -1)
+    )
+    with pytest.raises(InvalidDataError, match="raise n_choices"):
+        fit(
+            tiny.replace(task="rank", n_choices=2, training={"learn_from": "last"}),
+            planted_groups(),
+        )
+
+
 def test_a_checkpoint_belongs_to_its_data(tmp_path, monkeypatch, tiny):
     monkeypatch.setattr(finetune, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     with pytest.raises(StoppedError):
@@ -225,6 +273,19 @@ def test_too_little_memory_is_refused_before_training(monkeypatch, tiny):
     monkeypatch.setattr(tune, "free_bytes", lambda: 500_000)
     with pytest.raises(ConfigError, match=r"lower training\.tokens_per_step"):
         fit(tiny.replace(training={"n_steps": 2, "tokens_per_step": 9000}), planted_groups())
+
+
+def test_the_estimate_of_memory_grows_with_tokens_prompts_and_heads(tiny):
+    def need(n_heads=4, tokens=1024, longest=512):
+        shape = Shape(10_000, 100, 2, n_heads, 64, 128, 50, 2)
+        config = tiny.replace(training={"tokens_per_step": tokens}, max_prompt_tokens=longest)
+        return training_bytes(shape, config)
+
+    attention = 1024 * 2 * 4 * 512 * 8  # tokens, blocks, heads, tokens seen, bytes
+    assert need(n_heads=8) - need() == attention
+    assert need(longest=1024) - need() == attention
+    assert need(longest=4096) == need(longest=1024)
+    assert 2 * need() > need(tokens=2048) > 1.5 * need()
 
 
 def test_a_base_model_is_needed_and_must_be_one(tmp_path, tiny):

@@ -43,7 +43,12 @@ class TrainingSettings(Config):
         ``"vocabulary"``: among all tokens, as hosted services train; sampled decoding needs it.
     learn_from
         ``"last"``: the last item of each session. ``"every"``: every item but the first, all in one
-        pass over the session, where the template writes answers and history alike.
+        pass over the session, where the template writes answers and history alike; Rank then
+        learns from every session without choices, and asks besides. ``"auto"``: ``"every"`` for
+        GenItem and Rank where the template allows it, else ``"last"``.
+    asking_share
+        Rank with ``"every"``: share of the sessions that ask a question with choices, too. It takes
+        more than twice the tokens of a whole session and teaches one title instead of all.
     n_steps, budget_seconds
         The end: whichever comes first; where neither is given, one pass over the sessions. No step
         at all leaves the base model as it is, for comparison.
@@ -62,7 +67,8 @@ class TrainingSettings(Config):
     """
 
     loss: Literal["trie", "vocabulary"] = "trie"
-    learn_from: Literal["last", "every"] = "last"
+    learn_from: Literal["auto", "last", "every"] = "auto"
+    asking_share: float = Field(default=0.25, ge=0, le=1)
     n_steps: int | None = Field(default=None, ge=0)
     budget_seconds: float | None = Field(default=None, gt=0)
     tokens_per_step: int = Field(default=1024, ge=16)
@@ -130,6 +136,9 @@ class PromptConfig(Config):
         Items of a prompt that are named at most.
     n_choices
         Rank: how many of LLMSeqSim's items are on offer.
+    put_in
+        Rank, as published: in training the true item is put in where LLMSeqSim does not list it.
+        Else such sessions ask nothing: among items like the session's the odd one would be right.
     n_clusters
         Classify: how many kinds of items there are.
     embedding, popularity_weight
@@ -151,6 +160,7 @@ class PromptConfig(Config):
     max_prompt_tokens: int = Field(default=512, ge=16)
     max_history: int = Field(default=20, ge=1)
     n_choices: int = Field(default=20, ge=2)
+    put_in: bool = False
     n_clusters: int = Field(default=200, ge=2)
     embedding: str | None = None
     popularity_weight: float = Field(default=0.01, ge=0)
@@ -176,8 +186,12 @@ class PromptConfig(Config):
             )
         if self.endpoint is not None and (constrained or self.form != "chat"):
             raise ValueError('a hosted model needs form = "chat" and decoding.method = "sampled"')
-        if self.training.learn_from == "every" and (self.task != "genitem" or self.form != "plain"):
-            raise ValueError('training.learn_from = "every" goes with genitem in the plain form')
+        if self.training.learn_from == "every" and (
+            self.task not in {"genitem", "rank"} or self.form != "plain"
+        ):
+            raise ValueError(
+                'training.learn_from = "every" goes with genitem and rank in the plain form'
+            )
         parts = self.wording.plain.text + self.wording.chat.user
         if self.task == "rank" and parts.count("{choices}") < 2:
             raise ValueError("template of rank must hold {choices} in both forms")

@@ -31,8 +31,8 @@ class Shape:
     ----------
     n_parameters, n_trained
         Weights in all, and those of the adapter.
-    n_layers, width, inner
-        Blocks, width of a hidden state and of a feed-forward network.
+    n_layers, n_heads, width, inner
+        Blocks, heads of each, width of a hidden state and of a feed-forward network.
     n_outputs
         Tokens whose scores are needed at a place.
     bytes_each
@@ -42,6 +42,7 @@ class Shape:
     n_parameters: int
     n_trained: int
     n_layers: int
+    n_heads: int
     width: int
     inner: int
     n_outputs: int
@@ -58,11 +59,15 @@ def training_bytes(shape: Shape, config: PromptConfig) -> int:
 
     Weights; for each trained number itself, its gradient and two moments in float32; for each token
     and block what the backward pass reads again (about 24 numbers of the hidden width, four of the
-    inner one), twice: batches of other sizes leave gaps; the scores of the places with a choice,
-    three times.
+    inner one), twice: batches of other sizes leave gaps; for each token and head its weights of the
+    tokens of a prompt, in the model's precision twice and once in float32; the scores of the places
+    with a choice, three times.
     """
     tokens = config.training.tokens_per_step
-    kept = 2 * tokens * shape.n_layers * (24 * shape.width + 4 * shape.inner) * shape.bytes_each
+    each = (24 * shape.width + 4 * shape.inner) * shape.bytes_each
+    seen = min(tokens, config.max_prompt_tokens)
+    attention = shape.n_heads * seen * (2 * shape.bytes_each + 4)
+    kept = tokens * shape.n_layers * (2 * each + attention)
     scores = 3 * 4 * min(tokens, _SCORES_AT_ONCE) * shape.n_outputs
     return weight_bytes(shape.n_parameters, shape.bytes_each) + 16 * shape.n_trained + kept + scores
 

@@ -76,7 +76,7 @@ class ExampleMaker:
 
     def make(self, question: Question) -> Example:
         """Make the example of a question."""
-        if self._every:
+        if self._every and question.choices is None:
             return self._whole_session(question)
         shown = () if question.choices is None else question.choices.tolist()
         made = _Growing(self._layout.prompt(question.history.tolist(), shown))

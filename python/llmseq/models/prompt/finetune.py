@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,7 +141,7 @@ class FineTuner:
         """Time a step without an update and tell how long it will all take, before it starts."""
         if self._finished():
             return
-        batch = [self._maker.make(self._questions[place]) for place in self._epoch(0)[0]]
+        batch = [self._example(place, 0) for place in self._epoch(0)[0]]
         self._lm.model.train()
         with torch.random.fork_rng(devices=[]):
             for part in (batch[:1], batch):  # the first pass makes buffers and code
@@ -203,9 +204,17 @@ class FineTuner:
             batches = self._epoch(epoch)
             for number, batch in enumerate(batches):
                 if number >= start:
-                    yield [self._maker.make(self._questions[place]) for place in batch]
+                    yield [self._example(place, epoch) for place in batch]
             start = max(start - len(batches), 0)
             epoch += 1
+
+    def _example(self, place: int, epoch: int) -> Example:
+        """Make the example of a question, its choices in another order each epoch."""
+        question = self._questions[place]
+        if question.choices is not None:
+            rng = np.random.default_rng([self._seed, epoch, place])
+            question = replace(question, choices=rng.permutation(question.choices))
+        return self._maker.make(question)
 
     def _update(self, batches: list[list[Example]]) -> None:
         """Learn from some batches with one change of the weights."""

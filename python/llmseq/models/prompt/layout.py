@@ -103,7 +103,7 @@ class Layout:
         last = self.parts[-1]
         before, after = self.line
         return (
-            len(self.parts) == 3
+            self.parts[-2] == "history"
             and last == before
             and after[:1] == self.between[:1]
             and self.named.tokens == self.answers.tokens

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmseq.models.prompt.trie import Trie
 
 
-_PLACES = 128  # whose scores of the whole vocabulary are held at once
+_TOKENS = 4096  # of the vocabulary, whose scores are held at once
 
 
 def score_titles(
@@ -84,17 +84,22 @@ def _among_all(
 ) -> NDArray[np.float64]:
     """Log-likelihood of each token among all there are, float64 (n,).
 
-    The output layer is read once for many places: reading it is what takes the time.
+    A piece of the vocabulary at a time, for all places: its rows are read once, and its scores are
+    summed up while they are in the CPU's cache.
     """
-    weights = lm.output_rows()
-    logs = np.empty(len(tokens))
-    for start in range(0, len(tokens), _PLACES):
-        piece = slice(start, start + _PLACES)
-        with torch.no_grad():
-            logits = lm.logits(hidden[piece], weights)  # (n, V)
-            right = logits.gather(1, tokens[piece, None])[:, 0]
-            logs[piece] = (right - logits.logsumexp(dim=1)).double().cpu().numpy()
-    return logs
+    weight, bias = lm.output_rows()
+    right = torch.empty(len(tokens), dtype=torch.float32, device=lm.device)
+    among = torch.full_like(right, -torch.inf)
+    with torch.no_grad():
+        for start in range(0, len(weight), _TOKENS):
+            piece = slice(start, start + _TOKENS)
+            rows = weight[piece], None if bias is None else bias[piece]
+            logits = lm.logits(hidden, rows)  # (n, V)
+            among = torch.logaddexp(among, logits.logsumexp(dim=1))
+            inside = ((tokens >= start) & (tokens < start + _TOKENS)).nonzero()[:, 0]
+            right[inside] = logits[inside, tokens[inside] - start]
+    found: NDArray[np.float64] = (right - among).double().cpu().numpy()
+    return found
 
 
 class _Grown:

@@ -15,6 +15,8 @@ from llmseq.models.seq_sim import SeqSimConfig, SeqSimRecommender
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import Sessions
     from llmseq.embeddings.matrix import ItemEmbeddings
@@ -130,36 +132,51 @@ class Questions:
     ) -> None:
         self._config = config
         self._titled = titles.titled
+        self._sold = titles.counts > 0  # what lists are made of when it is asked
         self._seq_sim = seq_sim
         self._clusters = clusters
 
     def of(self, sessions: Sessions, rng: np.random.Generator) -> tuple[list[Question], int]:
         """Make the pairs of sessions; also counts the ones left out for want of a title.
 
-        The order of Rank's choices is drawn by ``rng``.
+        Rank asks where LLMSeqSim lists the true item (everywhere with ``put_in``); with
+        ``training.learn_from = "every"`` each session is a pair without choices, and some of them
+        ask at one such place besides. ``rng`` draws these, and the order of choices.
         """
         parts = HeldOut.last_item(sessions)
-        targets = parts.targets.items
-        told = (
-            np.add.reduceat(
-                np.append(self._titled[parts.prompts.items], False), parts.prompts.offsets[:-1]
-            )
-            if len(parts)
-            else np.empty(0)
-        )
-        usable = np.flatnonzero(self._titled[targets] & (told > 0))
-        lists = self._lists(parts.prompts.take(usable))
+        rows = self._usable(parts)
+        n_left_out = len(sessions) - rows.size
+        ranks = self._config.task == "rank"
         pairs = []
-        for place, row in enumerate(usable.tolist()):
-            history, target = parts.prompts[row], int(targets[row])
+        if ranks and self._config.training.learn_from == "every":
+            pairs += [Question(parts.prompts[row], parts.targets[row]) for row in rows.tolist()]
+            n_asking = round(self._config.training.asking_share * len(sessions))
+            asking = rng.permutation(len(sessions))[:n_asking]
+            parts = HeldOut.every_position(sessions.take(np.sort(asking)))
+            rows = rng.permutation(self._usable(parts))
+        lists = self._lists(parts.prompts.take(rows))
+        asked: set[str] = set()
+        for place, row in enumerate(rows.tolist()):
+            history, target = parts.prompts[row], int(parts.targets[row][0])
             near = None if lists is None else lists[place][lists[place] >= 0]
-            pairs.append(self._pair(history, target, near, rng))
-        return pairs, len(sessions) - usable.size
+            offered = near is None or target in near or self._config.put_in or not ranks
+            if offered and parts.prompts.ids[row] not in asked:
+                pairs.append(self._pair(history, target, near, rng))
+                asked.add(parts.prompts.ids[row])
+        return pairs, n_left_out
+
+    def _usable(self, parts: HeldOut) -> NDArray[np.int64]:
+        """Rows whose target has a title, and an item of whose prompt has one."""
+        events = parts.prompts.events
+        told = np.zeros(len(parts), dtype=np.bool_)
+        rows = np.repeat(np.arange(len(parts)), events.lengths)
+        told[rows[self._titled[events.items]]] = True
+        return np.flatnonzero(self._titled[parts.targets.items] & told)
 
     def _lists(self, prompts: Sessions) -> ItemArray | None:
         if self._config.task not in {"genlist", "rank"} or self._seq_sim is None:
             return None
-        return self.near(prompts, exclude_seen=True)
+        return self.near(prompts, exclude_seen=True, candidates=self._sold)
 
     def near(
         self, prompts: Sessions, *, exclude_seen: bool, candidates: BoolArray | None = None

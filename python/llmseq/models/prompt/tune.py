@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from llmseq.data.dataset import SessionDataset
     from llmseq.data.sessions import HeldOut, Sessions
     from llmseq.models.prompt.config import PromptConfig
+    from llmseq.models.prompt.layout import Layout
     from llmseq.models.prompt.titles import Titles
     from llmseq.models.protocol import FitContext
     from llmseq.recommendations import Recommendations
@@ -72,9 +73,15 @@ def tune(
     lm = LanguageModel.load(config.base_model, precision=config.precision, device=context.device)
     maker = ListMaker.load(lm, parts.titles, config)
     layout = maker.layout
+    config = _with_places(config, layout)
     questions, n_left_out = Questions(config, parts.titles, parts.seq_sim, parts.clusters).of(
         train.sessions, np.random.default_rng([seed, 1])
     )
+    if not questions and n_left_out < len(train.sessions):
+        raise InvalidDataError(
+            "LLMSeqSim lists no session's last item, so that Rank has nothing to learn: raise "
+            "n_choices, or set put_in = true"
+        )
     if not questions:
         raise InvalidDataError(
             "no session has two items with a title; LLMSeqPrompt learns from titles"
@@ -125,6 +132,15 @@ def title_notes(titles: Titles, n_cut: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _with_places(config: PromptConfig, layout: Layout) -> PromptConfig:
+    """Say what ``learn_from = "auto"`` means here: whole sessions where that is possible."""
+    if config.training.learn_from != "auto":
+        return config
+    whole = config.task in {"genitem", "rank"} and config.form == "plain"
+    learn_from = "every" if whole and layout.lines_are_answers else "last"
+    return config.replace(training={**config.training.model_dump(), "learn_from": learn_from})
+
+
 def _require_room(config: PromptConfig, context: FitContext) -> None:
     """Refuse a base model whose weights alone are too many, before it is loaded."""
     base = find_base_model(config.base_model)
@@ -149,6 +165,7 @@ def _require_memory(config: PromptConfig, lm: LanguageModel, maker: ListMaker) -
         n_parameters=sum(weight.numel() for weight in lm.model.parameters()),
         n_trained=sum(weight.numel() for weight in adapter_weights(lm).values()),
         n_layers=int(of_model.num_hidden_layers),
+        n_heads=int(of_model.num_attention_heads),
         width=width,
         inner=int(getattr(of_model, "intermediate_size", None) or 4 * width),
         n_outputs=n_outputs,
