@@ -26,14 +26,16 @@ def check(found: np.ndarray, right: np.ndarray, items: np.ndarray, queries: np.n
     np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-5)
 
 
+def restricted() -> dict[str, str]:
+    return {"all restricted to": cpu_path()} if ONLY_AVX2 else {}
+
+
 def run(benchmark, items, queries, source, *, rounds=9, hnsw=False, slow=True) -> None:
     index = ItemIndex(items)
     ours = index.search(queries, K)[0]
     searchers = Searchers(items)
     check(searchers.torch(queries, K), ours, items, queries)
-    notes = {"vectors": source}
-    if ONLY_AVX2:
-        notes["all restricted to"] = cpu_path()
+    notes = {"vectors": source, **restricted()}
     fuzzy = searchers.approximate() if hnsw and not ONLY_AVX2 else {}
     for name, search in fuzzy.items():
         notes[f"recall of {name}"] = f"{recall(search(queries, K), ours):.3f}"
@@ -67,7 +69,7 @@ def run_one_by_one(benchmark, items, source, *, rounds) -> None:
             if name not in {"usearch exact", "faiss flat"}  # the slowest for one query
         },
         rounds=rounds,
-        notes={"vectors": source, "unit": "100 queries, one after another"},
+        notes={"vectors": source, "unit": "100 queries, one after another", **restricted()},
     )
 
 
