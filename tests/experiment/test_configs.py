@@ -134,6 +134,10 @@ def test_a_shuffled_prompt_is_asked_of_the_same_fitted_model(
         assert test is not None
         assert test.baseline == name
     assert board["llmseqsim@shuffled"].metrics != board["llmseqsim"].metrics
+    # What order is worth is nobody's choice, however well it does.
+    values = {model.name: model.validation["ndcg@20"] for model in board.models}
+    assert run.verdict.with_text == max(("llmseqsim", "llm2sasrec"), key=values.__getitem__)
+    assert run.verdict.without_text == max(("v-sknn", "sasrec"), key=values.__getitem__)
 
 
 def test_text_without_meaning_is_worse(tmp_path: Path) -> None:

@@ -114,7 +114,12 @@ def score_all(
         )
         for contender in contenders
     ]
-    baseline = spec.baseline or _default_baseline(results, spec.primary)
+    # Who was asked with shuffled prompts shows what order is worth, and is nobody's choice.
+    in_order = {each.name for each in contenders if each.spec.prompts == "ordered"}
+    in_order = in_order or {each.name for each in contenders}
+    baseline = spec.baseline or _default_baseline(
+        [result for result in results if result.name in in_order], spec.primary
+    )
     per_session = {
         name: evaluation.per_session[spec.primary] for name, evaluation in evaluations.items()
     }
@@ -132,7 +137,7 @@ def score_all(
         seed=spec.seed,
     )
     verdict = make_verdict(
-        compared,
+        [result for result in compared if result.name in in_order],
         per_session,
         primary=spec.primary,
         scored_on=spec.score,
