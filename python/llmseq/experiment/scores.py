@@ -136,8 +136,9 @@ def score_all(
         groups=users,
         seed=spec.seed,
     )
+    choices = [result for result in compared if result.name in in_order]
     verdict = make_verdict(
-        [result for result in compared if result.name in in_order],
+        choices,
         per_session,
         primary=spec.primary,
         scored_on=spec.score,
@@ -147,7 +148,7 @@ def score_all(
     refit_verdict = None
     if verdict.outcome != "untested" and {verdict.with_text, verdict.without_text} <= set(again):
         refit_verdict = make_verdict(
-            [result for result in compared if result.name in again],
+            [result for result in choices if result.name in again],
             {name: evaluation.per_session[spec.primary] for name, evaluation in again.items()},
             primary=spec.primary,
             groups=users,
