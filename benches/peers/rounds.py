@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 SECONDS = 8.0
 """About what the peers of one case may take, so that a slow one gets fewer rounds."""
 REST = 0.05
-"""Before each turn: the threads of the one before (OpenMP, OpenBLAS) spin for a while."""
+"""Before each turn, and again until no thread of the process computes any more."""
+
+
+def rest() -> None:
+    """Wait until the one before rests: idle threads of OpenMP and OpenBLAS spin for long."""
+    while True:
+        busy = time.process_time()
+        time.sleep(REST)
+        if time.process_time() - busy < REST / 50:
+            return
 
 
 def compete(
@@ -39,11 +48,11 @@ def compete(
     def run_peers() -> None:
         for name, peer in peers.items():
             if sum(seconds[name]) < SECONDS or len(seconds[name]) < 2:
-                time.sleep(REST)
+                rest()
                 start = time.perf_counter()
                 peer()
                 seconds[name].append(time.perf_counter() - start)
-        time.sleep(REST)
+        rest()
 
     benchmark.pedantic(ours, setup=run_peers, rounds=rounds, warmup_rounds=0)
     mine = list(benchmark.stats.stats.data)

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
+#[cfg(target_os = "linux")]
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::error::{CoreError, Result};
 
@@ -31,9 +33,15 @@ pub fn pool(n_threads: usize) -> Result<Arc<ThreadPool>> {
     if let Some(pool) = pools.get(&key) {
         return Ok(Arc::clone(pool));
     }
+    let places = places(n_threads);
     let pool = ThreadPoolBuilder::new()
         .num_threads(n_threads)
         .thread_name(|number| format!("llmseq-{number}"))
+        .start_handler(move |number| {
+            if let Some(place) = places.get(number) {
+                stay_on(*place);
+            }
+        })
         .build()
         .map_err(|error| CoreError::Config(format!("cannot start {n_threads} threads: {error}")))?;
     let pool = Arc::new(pool);
@@ -41,9 +49,48 @@ pub fn pool(n_threads: usize) -> Result<Arc<ThreadPool>> {
     Ok(pool)
 }
 
+/// A core for each thread, if there are as many threads as cores; else the system places them.
+///
+/// Threads that were asleep are woken one by another while the caller still runs. Linux, which guesses from
+/// the load of the moment before whether looking for an idle core is worth it, often puts all of them on one
+/// of two cores and leaves the other idle for tens of milliseconds.
+#[cfg(target_os = "linux")]
+fn places(n_threads: usize) -> Vec<usize> {
+    let Ok(allowed) = sched_getaffinity(None) else {
+        return Vec::new();
+    };
+    let cores: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|&core| allowed.is_set(core))
+        .collect();
+    if cores.len() == n_threads && n_threads > 1 {
+        cores
+    } else {
+        Vec::new()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn places(_: usize) -> Vec<usize> {
+    Vec::new()
+}
+
+/// Keep the calling thread on a core; where the system refuses, it goes on placing the thread itself.
+#[cfg(target_os = "linux")]
+fn stay_on(core: usize) {
+    let mut own = CpuSet::new();
+    own.set(core);
+    let _ = sched_setaffinity(None, &own);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on(_: usize) {}
+
 /// Threads this process may use: cores of its affinity mask, capped by its control group.
+///
+/// Counted at the first call: the files of the control group take as long to read as a short search.
 pub fn available_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static COUNTED: OnceLock<usize> = OnceLock::new();
+    *COUNTED.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Raised by another thread when the answer is no longer wanted; the loops look at it at every row.
@@ -109,6 +156,27 @@ mod tests {
     fn a_pool_is_kept() {
         assert!(Arc::ptr_eq(&pool(2).unwrap(), &pool(2).unwrap()));
         assert!(pool(0).is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn as_many_threads_as_cores_have_one_each() {
+        let cores_of = |set: &CpuSet| -> Vec<usize> {
+            let cores = 0..CpuSet::MAX_CPU;
+            cores.filter(|&core| set.is_set(core)).collect()
+        };
+        let allowed = cores_of(&sched_getaffinity(None).unwrap());
+        let of_threads = |n_threads: usize| {
+            let pool = pool(n_threads).unwrap();
+            pool.broadcast(|_| cores_of(&sched_getaffinity(None).unwrap()))
+        };
+        if allowed.len() > 1 {
+            let own: Vec<Vec<usize>> = allowed.iter().map(|&core| vec![core]).collect();
+            assert_eq!(of_threads(allowed.len()), own);
+        }
+        for n_threads in [1, allowed.len() + 1] {
+            assert_eq!(of_threads(n_threads), vec![allowed.clone(); n_threads]);
+        }
     }
 
     #[test]

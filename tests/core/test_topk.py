@@ -233,8 +233,8 @@ def test_an_unknown_path_names_those_that_are_here(monkeypatch):
 def test_a_saved_index_gives_the_same_lists(tmp_path, similarity, dim):
     vectors, queries = spread(900, dim, seed=3), spread(30, dim, seed=4)
     index = llmseq.core.ItemIndex(vectors, similarity)
-    index.save(tmp_path / "items.index")
-    opened = llmseq.core.ItemIndex.open(tmp_path / "items.index")
+    index.save(str(tmp_path / "items.index"))
+    opened = llmseq.core.ItemIndex.open(str(tmp_path / "items.index"))
     assert (opened.n_items, opened.dim, opened.similarity) == (900, dim, similarity)
     left_out = Ragged.from_lists([[3], *[[]] * 29])
     assert_same(opened.search(queries, 20), index.search(queries, 20))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -10,7 +11,6 @@ from llmseq.storage import atomic_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -40,7 +40,7 @@ class SavedIndex(Generic[C]):
     _index: C
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: str | Path) -> Self:
         """Map a saved index: nothing is built again, and processes share the memory.
 
         Raises
@@ -50,10 +50,10 @@ class SavedIndex(Generic[C]):
             version.
         """
         index = cls.__new__(cls)
-        index._index = cls._compiled.open(path)
+        index._index = cls._compiled.open(Path(path))
         return index
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write a safetensors file that ``open`` reads."""
         write_index(path, self.arrays(), self.metadata())
 
@@ -74,12 +74,12 @@ class SavedIndex(Generic[C]):
 
 
 def write_index(
-    path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
+    path: str | Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
     """Write an index's file atomically."""
     from safetensors.numpy import save_file
 
-    with atomic_file(path) as temporary:
+    with atomic_file(Path(path)) as temporary:
         save_file(
             {name: np.ascontiguousarray(values) for name, values in arrays.items()},
             temporary,

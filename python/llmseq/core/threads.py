@@ -15,7 +15,7 @@ def thread_count(n_threads: int | None = None) -> int:
     """Threads that a kernel will use.
 
     The argument, else the environment variable ``LLMSEQ_NUM_THREADS``, else every core that this
-    process may use (affinity mask and control group).
+    process may use (affinity mask and control group, read once).
 
     Raises
     ------
