@@ -22,39 +22,53 @@ pub unsafe fn look(panel: &[u8], looks: &[Look<'_>], found: &mut Vec<Hit>) {
         // SAFETY: as promised by the caller.
         unsafe {
             match some.len() {
-                1 => look_at::<1>(panel, some, found),
-                2 => look_at::<2>(panel, some, found),
-                3 => look_at::<3>(panel, some, found),
-                4 => look_at::<4>(panel, some, found),
-                5 => look_at::<5>(panel, some, found),
-                6 => look_at::<6>(panel, some, found),
-                7 => look_at::<7>(panel, some, found),
-                _ => look_at::<TOGETHER>(panel, some, found),
+                1 => look_at::<1, 8>(panel, some, found),
+                2 => look_at::<2, 4>(panel, some, found),
+                3 => look_at::<3, 2>(panel, some, found),
+                4 => look_at::<4, 2>(panel, some, found),
+                5 => look_at::<5, 1>(panel, some, found),
+                6 => look_at::<6, 1>(panel, some, found),
+                7 => look_at::<7, 1>(panel, some, found),
+                _ => look_at::<TOGETHER, 1>(panel, some, found),
             }
         }
     }
 }
 
+/// Sums are added up in `CHAINS` parts: a product waits for the sum it is added to, and few looks have few.
+///
 /// # Safety
 /// There are `M` looks; the panel holds `LANES` bytes for each of a look's query.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn look_at<const M: usize>(panel: &[u8], looks: &[Look<'_>], found: &mut Vec<Hit>) {
-    let mut sums = [_mm512_setzero_si512(); M];
+unsafe fn look_at<const M: usize, const CHAINS: usize>(
+    panel: &[u8],
+    looks: &[Look<'_>],
+    found: &mut Vec<Hit>,
+) {
+    let mut chains = [[_mm512_setzero_si512(); M]; CHAINS];
     let mut queries = [std::ptr::null(); M];
-    for ((sum, query), look) in sums.iter_mut().zip(&mut queries).zip(looks) {
+    for ((sum, query), look) in chains[0].iter_mut().zip(&mut queries).zip(looks) {
         *sum = _mm512_set1_epi32(look.start);
         *query = look.query.as_ptr();
     }
-    for step in 0..panel.len() / 64 {
-        // SAFETY: step `s` reads bytes `64 s..64 s + 64` of the panel and `4 s..4 s + 4` of a query.
-        unsafe {
-            let items = _mm512_loadu_si512(panel.as_ptr().add(64 * step).cast());
-            for (sum, query) in sums.iter_mut().zip(&queries) {
-                let query = query.add(4 * step).cast::<i32>();
-                let query = _mm512_set1_epi32(query.read_unaligned());
-                *sum = _mm512_dpbusd_epi32(*sum, items, query);
+    let n_steps = panel.len() / 64;
+    let even = n_steps - n_steps % CHAINS;
+    // SAFETY: step `s` reads bytes `64 s..64 s + 64` of the panel and `4 s..4 s + 4` of a query.
+    unsafe {
+        for first in (0..even).step_by(CHAINS) {
+            for (place, sums) in chains.iter_mut().enumerate() {
+                multiply(panel, queries, first + place, sums);
             }
+        }
+        for step in even..n_steps {
+            multiply(panel, queries, step, &mut chains[0]);
+        }
+    }
+    let mut sums = chains[0];
+    for other in &chains[1..] {
+        for (sum, &other) in sums.iter_mut().zip(other) {
+            *sum = _mm512_add_epi32(*sum, other);
         }
     }
     for (&sum, look) in sums.iter().zip(looks) {
@@ -75,6 +89,29 @@ unsafe fn look_at<const M: usize>(panel: &[u8], looks: &[Look<'_>], found: &mut 
                 });
                 reached &= reached - 1;
             }
+        }
+    }
+}
+
+/// Add the products of four dimensions.
+///
+/// # Safety
+/// `step` is below the panel's length / 64, and four times as many values are in each query.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn multiply<const M: usize>(
+    panel: &[u8],
+    queries: [*const i8; M],
+    step: usize,
+    sums: &mut [__m512i; M],
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let items = _mm512_loadu_si512(panel.as_ptr().add(64 * step).cast());
+        for (sum, query) in sums.iter_mut().zip(queries) {
+            let query = query.add(4 * step).cast::<i32>();
+            let query = _mm512_set1_epi32(query.read_unaligned());
+            *sum = _mm512_dpbusd_epi32(*sum, items, query);
         }
     }
 }

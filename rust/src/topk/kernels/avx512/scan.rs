@@ -31,12 +31,12 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
                 let starts = queries.starts.as_ptr().add(first);
                 let out = out.as_mut_ptr().add(first * n_panels + number * TILE);
                 match m {
-                    1 => tile.maxima::<1>(values, starts, out, n_panels),
-                    2 => tile.maxima::<2>(values, starts, out, n_panels),
-                    3 => tile.maxima::<3>(values, starts, out, n_panels),
-                    4 => tile.maxima::<4>(values, starts, out, n_panels),
-                    5 => tile.maxima::<5>(values, starts, out, n_panels),
-                    _ => tile.maxima::<QUERIES>(values, starts, out, n_panels),
+                    1 => tile.maxima::<1, 4>(values, starts, out, n_panels),
+                    2 => tile.maxima::<2, 2>(values, starts, out, n_panels),
+                    3 => tile.maxima::<3, 1>(values, starts, out, n_panels),
+                    4 => tile.maxima::<4, 1>(values, starts, out, n_panels),
+                    5 => tile.maxima::<5, 1>(values, starts, out, n_panels),
+                    _ => tile.maxima::<QUERIES, 1>(values, starts, out, n_panels),
                 }
             }
         }
@@ -66,7 +66,7 @@ impl Tile<'_> {
     /// apart and have [`TILE`] places.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    unsafe fn maxima<const M: usize>(
+    unsafe fn maxima<const M: usize, const CHAINS: usize>(
         &self,
         values: *const i8,
         starts: *const i32,
@@ -78,7 +78,7 @@ impl Tile<'_> {
         let sums = unsafe {
             let (a, b) = (self.bytes, self.bytes.add(size));
             let (c, d) = (self.bytes.add(2 * size), self.bytes.add(3 * size));
-            dots_of_four::<M>([a, b, c, d], values, starts, self.width)
+            dots_of_four::<M, CHAINS>([a, b, c, d], values, starts, self.width)
         };
         for (row, four) in sums.into_iter().enumerate() {
             let most = largest_of_four(listable(four, *self.lanes));
@@ -119,40 +119,75 @@ pub fn largest_of_four([a, b, c, d]: [__m512i; TILE]) -> __m128i {
     _mm_max_epi32(low, high)
 }
 
-/// Dots of `M` queries with the lanes of four panels.
+/// Dots of `M` queries with the lanes of four panels, each added up in `CHAINS` parts: a product waits
+/// for the sum it is added to, and few queries have few sums.
 ///
 /// # Safety
 /// Each panel holds `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers; 4 divides
 /// `width`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn dots_of_four<const M: usize>(
+unsafe fn dots_of_four<const M: usize, const CHAINS: usize>(
     panels: [*const u8; TILE],
     values: *const i8,
     starts: *const i32,
     width: usize,
 ) -> [[__m512i; TILE]; M] {
-    let mut sums = [[_mm512_setzero_si512(); TILE]; M];
+    let mut chains = [[[_mm512_setzero_si512(); TILE]; M]; CHAINS];
+    let n_steps = width / 4;
+    let even = n_steps - n_steps % CHAINS;
     // SAFETY: step `s` reads bytes `64 s..64 s + 64` of a panel and `4 s..4 s + 4` of a row, s < width / 4.
     unsafe {
-        for (row, sums) in sums.iter_mut().enumerate() {
+        for (row, sums) in chains[0].iter_mut().enumerate() {
             *sums = [_mm512_set1_epi32(*starts.add(row)); TILE];
         }
-        for step in 0..width / 4 {
-            let items = [
-                _mm512_loadu_si512(panels[0].add(64 * step).cast()),
-                _mm512_loadu_si512(panels[1].add(64 * step).cast()),
-                _mm512_loadu_si512(panels[2].add(64 * step).cast()),
-                _mm512_loadu_si512(panels[3].add(64 * step).cast()),
-            ];
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let query = values.add(row * width + 4 * step).cast::<i32>();
-                let query = _mm512_set1_epi32(query.read_unaligned());
-                for (sum, &items) in sums.iter_mut().zip(&items) {
-                    *sum = _mm512_dpbusd_epi32(*sum, items, query);
-                }
+        for first in (0..even).step_by(CHAINS) {
+            for (place, sums) in chains.iter_mut().enumerate() {
+                multiply(panels, values, width, first + place, sums);
+            }
+        }
+        for step in even..n_steps {
+            multiply(panels, values, width, step, &mut chains[0]);
+        }
+    }
+    let mut sums = chains[0];
+    for other in &chains[1..] {
+        for (sums, &others) in sums.iter_mut().zip(other) {
+            for (sum, other) in sums.iter_mut().zip(others) {
+                *sum = _mm512_add_epi32(*sum, other);
             }
         }
     }
     sums
+}
+
+/// Add the products of four dimensions.
+///
+/// # Safety
+/// As [`dots_of_four`], `step` below a quarter of the width.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn multiply<const M: usize>(
+    panels: [*const u8; TILE],
+    values: *const i8,
+    width: usize,
+    step: usize,
+    sums: &mut [[__m512i; TILE]; M],
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let items = [
+            _mm512_loadu_si512(panels[0].add(64 * step).cast()),
+            _mm512_loadu_si512(panels[1].add(64 * step).cast()),
+            _mm512_loadu_si512(panels[2].add(64 * step).cast()),
+            _mm512_loadu_si512(panels[3].add(64 * step).cast()),
+        ];
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let query = values.add(row * width + 4 * step).cast::<i32>();
+            let query = _mm512_set1_epi32(query.read_unaligned());
+            for (sum, &items) in sums.iter_mut().zip(&items) {
+                *sum = _mm512_dpbusd_epi32(*sum, items, query);
+            }
+        }
+    }
 }
