@@ -36,6 +36,24 @@ def test_time_left_follows_from_what_stages_of_a_kind_took() -> None:
     assert heard.updates[-1].share == 1.0
 
 
+def test_a_stage_that_outlasts_what_was_expected_tells_by_its_own_share(monkeypatch) -> None:
+    heard, now = Heard(), 0.0
+    monkeypatch.setattr("llmseq.experiment.progress.time.monotonic", lambda: now)
+    tracker = Tracker(heard, ["fit sequential", "lists"], n_events=PRIOR_EVENTS)
+    tracker.start("long", "fit sequential")
+    now = PRIORS["fit sequential"] / 2
+    tracker.within(0.01, "early")
+    early = heard.updates[-1]
+    assert early.seconds_left < PRIORS["fit sequential"] + PRIORS["lists"]
+    now = 10 * PRIORS["fit sequential"]
+    tracker.within(0.02, "late")
+    late = heard.updates[-1]
+    assert late.seconds_left == 49 * now + PRIORS["lists"]
+    tracker.within(0.5, "soon over")
+    tracker.within(0.4, "other news")
+    assert heard.updates[-1].share == heard.updates[-2].share
+
+
 def test_reused_stages_teach_the_time_but_do_not_count_as_work() -> None:
     heard = Heard()
     tracker = Tracker(heard, ["lists", "lists"], n_events=1)

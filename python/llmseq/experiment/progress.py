@@ -39,7 +39,7 @@ class Update:
     stage, text
         What is being done, and more about it.
     share
-        Of the whole run, 0 to 1.
+        Of the whole run, 0 to 1; never falls.
     seconds_left
         Estimate, rough until one stage of each kind was measured.
     finished, total
@@ -93,6 +93,7 @@ class Tracker:
         self._scale = max(n_events / PRIOR_EVENTS, 0.01)
         self._measured: dict[str, list[float]] = {}
         self._done = 0.0
+        self._share = 0.0
         self._finished = 0
         self._running = False
         self._stage, self._kind = "", ""
@@ -109,7 +110,9 @@ class Tracker:
     def within(self, share: float, text: str) -> None:
         """Tell how far the present stage is."""
         spent = time.monotonic() - self._started
-        expected = spent / share if share > 0.05 and spent > 1.0 else self._expected(self._kind)
+        expected = self._expected(self._kind)
+        if (share > 0.05 and spent > 1.0) or (share > 0.0 and spent > expected):
+            expected = spent / share
         self._tell(text, self._done + min(share, 1.0) * expected, self._done + expected)
 
     def finish(self, seconds: float | None = None, *, reused: bool = False) -> None:
@@ -129,11 +132,13 @@ class Tracker:
 
     def _tell(self, text: str, done: float, present_end: float) -> None:
         total = present_end + sum(self._expected(kind) for kind in self._left)
+        share = min(done / total, 1.0) if total > 0 else 1.0
+        self._share = max(self._share, share)  # an estimate that rises takes no work back
         self._observer.update(
             Update(
                 stage=self._stage,
                 text=text,
-                share=min(done / total, 1.0) if total > 0 else 1.0,
+                share=self._share,
                 seconds_left=max(total - done, 0.0),
                 finished=self._finished,
                 total=self._finished + len(self._left) + int(self._running),
