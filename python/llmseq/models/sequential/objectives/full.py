@@ -75,7 +75,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         table = functional.pad(vectors, (0, 0, 0, filler)).to(room.dtype)  # V', D
         queries = functional.pad(hidden, (0, 0, 0, -n_events % _ALIGNED_ROWS)).to(room.dtype)  # P'
         wanted = functional.embedding(targets, vectors)  # P, D
-        log_sums = hidden.new_empty(queries.shape[0])
+        losses = hidden.new_empty(n_events)
         grad_queries = torch.empty_like(queries)
         grad_table = torch.zeros_like(table, dtype=vectors.dtype)
         for start in range(0, queries.shape[0], own.chunk_rows):
@@ -84,18 +84,16 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             chunk = room[: rows.shape[0]]
             torch.mm(rows, table.t(), out=chunk)  # logits
             chunk[:, n_items:] = -torch.inf
-            highest = chunk.amax(dim=1).float()
             torch.softmax(chunk, dim=1, out=chunk)  # row by row, so in place is safe and cheap
-            log_sums[part] = highest - chunk.amax(dim=1).float().log()
+            losses[part] = _losses(chunk, hidden[part], vectors, targets[part])
             torch.mm(chunk, table, out=grad_queries[part])
             grad_table += chunk.t() @ rows
-        loss = (log_sums[:n_events] - (hidden * wanted).sum(dim=1)).sum()
         grad_hidden = grad_queries[:n_events].to(hidden.dtype)
         grad_hidden = grad_hidden - wanted
         grad_vectors = grad_table[:n_items].index_add_(0, targets, hidden, alpha=-1)
         ctx.save_for_backward(grad_hidden, grad_vectors)
         ctx.n_events = n_events
-        return loss / n_events
+        return losses.sum() / n_events
 
     @staticmethod
     def backward(
@@ -105,3 +103,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_hidden, grad_vectors = ctx.saved_tensors
         share = grad / ctx.n_events
         return grad_hidden * share, grad_vectors * share, None, None
+
+
+def _losses(chunk: Tensor, hidden: Tensor, vectors: Tensor, targets: Tensor) -> Tensor:
+    """Minus the log of each target's probability; from its logits where that rounds to zero."""
+    probabilities = chunk[: len(targets)].gather(1, targets[:, None]).squeeze(1).float()
+    losses = -probabilities.log()
+    vanished = torch.nonzero(probabilities == 0).squeeze(1)
+    if vanished.numel():
+        logits = hidden[vanished] @ vectors.t()
+        losses[vanished] = functional.cross_entropy(logits, targets[vanished], reduction="none")
+    return losses
