@@ -10,6 +10,7 @@ mod canonical;
 mod find;
 mod gather;
 mod kernels;
+mod plan;
 mod quantise;
 mod query;
 mod rank;
@@ -37,18 +38,13 @@ use bound::Needs;
 use find::{Finder, Scratch};
 use gather::{Gatherer, Scanned};
 use kernels::{Kernels, LANES};
+use plan::Plan;
 use query::Group;
 use rank::Ranker;
 use saving::Numbers;
 use space::{Space, length};
-use store::{PADDING, Store};
+use store::Store;
 
-/// Queries that read a panel while it is in the cache.
-const LARGEST_GROUP: usize = 384;
-/// Maxima that a group may have: what still fits into a shared cache.
-const MOST_MAXIMA: usize = 1 << 21;
-/// Panels from which on a few queries are worth being shared among threads.
-const MANY_PANELS: usize = 4096;
 /// Byte products that are done before another thread would have started.
 const SHORT: usize = 1 << 23;
 /// Bytes of items that are taken to stay in a cache.
@@ -216,7 +212,11 @@ impl ItemIndex {
         check_mask(allowed.candidates, self.n_items)?;
         let mut lists = Lists::empty(n_queries, k)?;
         let lanes = self.lanes(allowed.candidates);
-        let plan = self.plan(n_queries);
+        let plan = Plan::of(
+            n_queries,
+            Store::n_panels(self.n_items),
+            self.is_short(n_queries),
+        );
         let kernels = Kernels::chosen()?;
         let finder = Finder {
             gatherer: Gatherer {
@@ -327,40 +327,6 @@ impl ItemIndex {
         }
         lanes
     }
-
-    fn plan(&self, n_queries: usize) -> Plan {
-        let n_panels = Store::n_panels(self.n_items);
-        let alone = self.is_short(n_queries);
-        let n_threads = if alone {
-            1
-        } else {
-            rayon::current_num_threads()
-        };
-        let shared = n_threads > 1 && n_queries < 2 * n_threads && n_panels >= MANY_PANELS;
-        let fair = n_queries.div_ceil(if shared { 1 } else { n_threads });
-        let most = (MOST_MAXIMA / n_panels).clamp(1, LARGEST_GROUP);
-        let n_groups = fair.div_ceil(most).max(1);
-        let chunk = n_panels.div_ceil(4 * n_threads).next_multiple_of(PADDING);
-        Plan {
-            group: fair.div_ceil(n_groups).max(1),
-            chunk: if shared { chunk } else { n_panels },
-            shared,
-            spread: n_threads > 1 && !shared,
-        }
-    }
-}
-
-/// How a search is cut into pieces.
-#[derive(Debug, Clone, Copy)]
-struct Plan {
-    /// Queries of a group.
-    group: usize,
-    /// Panels of a chunk.
-    chunk: usize,
-    /// Threads share the chunks of a group.
-    shared: bool,
-    /// Threads take different groups.
-    spread: bool,
 }
 
 /// Rows of unit length for cosine, else as they are.

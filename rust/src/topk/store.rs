@@ -80,9 +80,9 @@ impl Store {
                 }
             });
         let front = if space.front() < width {
-            let fronts = bytes.chunks_exact(LANES * width);
-            let fronts = fronts.flat_map(|panel| &panel[..LANES * space.front()]);
-            fronts.copied().collect()
+            let panels = bytes.chunks_exact(LANES * width);
+            let fronts = panels.map(|panel| &panel[..LANES * space.front()]);
+            fronts.collect::<Vec<_>>().concat()
         } else {
             Vec::new()
         };

@@ -1,0 +1,45 @@
+//! How a search is cut into pieces.
+
+use super::store::PADDING;
+
+/// Queries that read a panel while it is in the cache.
+const LARGEST_GROUP: usize = 384;
+/// Maxima that a group may have: what still fits into a shared cache.
+const MOST_MAXIMA: usize = 1 << 21;
+/// Panels from which on a few queries are worth being shared among threads.
+const MANY_PANELS: usize = 4096;
+
+/// Groups of queries, chunks of panels, and which of them threads share.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Queries of a group.
+    pub group: usize,
+    /// Panels of a chunk.
+    pub chunk: usize,
+    /// Threads share the chunks of a group.
+    pub shared: bool,
+    /// Threads take different groups.
+    pub spread: bool,
+}
+
+impl Plan {
+    /// For so many queries and panels; `alone` in the calling thread.
+    pub fn of(n_queries: usize, n_panels: usize, alone: bool) -> Self {
+        let n_threads = if alone {
+            1
+        } else {
+            rayon::current_num_threads()
+        };
+        let shared = n_threads > 1 && n_queries < 2 * n_threads && n_panels >= MANY_PANELS;
+        let fair = n_queries.div_ceil(if shared { 1 } else { n_threads });
+        let most = (MOST_MAXIMA / n_panels).clamp(1, LARGEST_GROUP);
+        let n_groups = fair.div_ceil(most).max(1);
+        let chunk = n_panels.div_ceil(4 * n_threads).next_multiple_of(PADDING);
+        Self {
+            group: fair.div_ceil(n_groups).max(1),
+            chunk: if shared { chunk } else { n_panels },
+            shared,
+            spread: n_threads > 1 && !shared,
+        }
+    }
+}
