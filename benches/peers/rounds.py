@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 SECONDS = 8.0
 """About what the peers of one case may take, so that a slow one gets fewer rounds."""
 REST = 0.05
-"""Before each turn, and again until no thread of the process computes any more."""
+"""Before each turn, and again until no thread of the process computes any more,"""
+RESTS = 40
+"""at most so often."""
 
 
 def rest() -> None:
     """Wait until the one before rests: idle threads of OpenMP and OpenBLAS spin for long."""
-    while True:
+    for _ in range(RESTS):
         busy = time.process_time()
         time.sleep(REST)
         if time.process_time() - busy < REST / 50:
