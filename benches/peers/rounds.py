@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 SECONDS = 8.0
 """About what the peers of one case may take, so that a slow one gets fewer rounds."""
 REST = 0.05
-"""Before each turn, and again until no thread of the process computes any more,"""
-RESTS = 40
-"""at most so often."""
+"""Before each turn, repeated while any thread of the process still computes."""
+MOST_RESTS = 40
 
 
 def rest() -> None:
     """Wait until the one before rests: idle threads of OpenMP and OpenBLAS spin for long."""
-    for _ in range(RESTS):
+    for _ in range(MOST_RESTS):
         busy = time.process_time()
         time.sleep(REST)
         if time.process_time() - busy < REST / 50:

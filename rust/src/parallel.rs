@@ -53,7 +53,7 @@ pub fn pool(n_threads: usize) -> Result<Arc<ThreadPool>> {
 ///
 /// Threads that were asleep are woken one by another while the caller still runs. Linux, which guesses from
 /// the load of the moment before whether looking for an idle core is worth it, often puts all of them on one
-/// of two cores and leaves the other idle for tens of milliseconds.
+/// of two cores and leaves the other idle until the call is over.
 #[cfg(target_os = "linux")]
 fn places(n_threads: usize) -> Vec<usize> {
     let Ok(allowed) = sched_getaffinity(None) else {

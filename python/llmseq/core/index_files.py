@@ -55,7 +55,7 @@ class SavedIndex(Generic[C]):
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file that ``open`` reads."""
-        write_index(path, self.arrays(), self.metadata())
+        write_index(Path(path), self.arrays(), self.metadata())
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         """Copy what is saved, by name."""
@@ -74,12 +74,12 @@ class SavedIndex(Generic[C]):
 
 
 def write_index(
-    path: str | Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
+    path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
     """Write an index's file atomically."""
     from safetensors.numpy import save_file
 
-    with atomic_file(Path(path)) as temporary:
+    with atomic_file(path) as temporary:
         save_file(
             {name: np.ascontiguousarray(values) for name, values in arrays.items()},
             temporary,
