@@ -3,6 +3,8 @@
 //! Twice the panels whose bound reaches something are scored again: first to find, for each query, the items
 //! that look best, whose canonical scores say what a listed item needs; then to find all that may have that.
 
+use rayon::prelude::*;
+
 use super::gather::{Gatherer, Reached, Scanned, Wanted};
 use super::rank::{Ranker, Ranking};
 
@@ -36,40 +38,63 @@ impl Finder<'_> {
     /// Make the lists of a group's queries, for which the scratch has room.
     pub fn find(self, scanned: Scanned<'_>, queries: &[f32], scratch: &mut Scratch) {
         let Self { gatherer, ranker } = self;
-        let known = &scanned.group.known;
+        let (known, dim) = (&scanned.group.known, ranker.needs.dim);
         let reached = &mut scratch.reached;
         let wanted = &mut scratch.wanted[..known.len()];
         let rankings = &mut scratch.rankings[..known.len()];
-        let rows = queries.chunks_exact(ranker.needs.dim);
-        for (number, (ranking, query)) in rankings.iter_mut().zip(rows).enumerate() {
-            let wanted = &mut wanted[number];
-            let n_excluded = wanted.excluded.len();
-            ranking.start(query, known[number].asked.reach());
-            wanted.candidates.clear();
-            wanted.needed = gatherer.seed(scanned, number, ranker.k, n_excluded);
-        }
+        self.each(wanted, rankings, |first, wanted, rankings| {
+            let numbers = first..;
+            for (number, (wanted, ranking)) in numbers.zip(wanted.iter_mut().zip(rankings)) {
+                let query = &queries[number * dim..][..dim];
+                ranking.start(query, known[number].asked.reach());
+                wanted.candidates.clear();
+                let n_excluded = wanted.excluded.len();
+                wanted.needed = gatherer.seed(scanned, number, ranker.k, n_excluded);
+            }
+        });
         gatherer.gather(scanned, false, wanted, reached);
-        for wanted in wanted.iter_mut() {
-            ranker.choose(&mut wanted.candidates);
-        }
-        for (number, ranking) in rankings.iter_mut().enumerate() {
-            if let Some(next) = wanted.get(number + 1) {
-                ranker.expect(&next.candidates);
+        self.each(wanted, rankings, |first, wanted, rankings| {
+            for wanted in wanted.iter_mut() {
+                ranker.choose(&mut wanted.candidates);
             }
-            let wanted = &mut wanted[number];
-            ranker.plant(&wanted.candidates, ranking);
-            wanted.candidates.clear();
-            wanted.needed = ranker.needed(&known[number], ranking);
-        }
+            for (at, ranking) in rankings.iter_mut().enumerate() {
+                if let Some(next) = wanted.get(at + 1) {
+                    ranker.expect(&next.candidates);
+                }
+                let wanted = &mut wanted[at];
+                ranker.plant(&wanted.candidates, ranking);
+                wanted.candidates.clear();
+                wanted.needed = ranker.needed(&known[first + at], ranking);
+            }
+        });
         gatherer.gather(scanned, true, wanted, reached);
-        for (wanted, ranking) in wanted.iter_mut().zip(rankings.iter()) {
-            ranking.order(&mut wanted.candidates);
-        }
-        for (number, ranking) in rankings.iter_mut().enumerate() {
-            if let Some(next) = wanted.get(number + 1) {
-                ranker.expect(&next.candidates);
+        self.each(wanted, rankings, |first, wanted, rankings| {
+            for (wanted, ranking) in wanted.iter_mut().zip(rankings.iter()) {
+                ranking.order(&mut wanted.candidates);
             }
-            ranker.settle(&known[number], &wanted[number].candidates, ranking);
+            for (at, ranking) in rankings.iter_mut().enumerate() {
+                if let Some(next) = wanted.get(at + 1) {
+                    ranker.expect(&next.candidates);
+                }
+                ranker.settle(&known[first + at], &wanted[at].candidates, ranking);
+            }
+        });
+    }
+
+    /// Do some work for every query, in parts of which each thread takes one where threads share the group;
+    /// the work is told the number of its part's first query.
+    fn each(
+        self,
+        wanted: &mut [Wanted],
+        rankings: &mut [Ranking],
+        work: impl Fn(usize, &mut [Wanted], &mut [Ranking]) + Sync,
+    ) {
+        if !self.gatherer.shared {
+            return work(0, wanted, rankings);
         }
+        let size = rankings.len().div_ceil(rayon::current_num_threads());
+        let parts = wanted.par_chunks_mut(size);
+        let parts = parts.zip(rankings.par_chunks_mut(size)).enumerate();
+        parts.for_each(|(part, (wanted, rankings))| work(part * size, wanted, rankings));
     }
 }

@@ -13,6 +13,9 @@ use super::seed::Seed;
 use super::store::Store;
 use crate::simd::prefetch;
 
+/// How many times more panels are looked at first where the scan read a part of an item.
+const DEEPER: usize = 4;
+
 /// Where all queries of a search look.
 #[derive(Debug, Clone, Copy)]
 pub struct Gatherer<'a> {
@@ -102,7 +105,9 @@ impl Gatherer<'_> {
         }
     }
 
-    /// A level that enough panels reach to hold `k` items that are not excluded.
+    /// A level that enough panels reach to hold `k` items that are not excluded. Where the scan reads a part
+    /// of an item, four times as many are looked at: the best by that part are not the best, and what `k`
+    /// items are known to have decides how many panels must be looked at.
     pub fn seed(self, scanned: Scanned<'_>, number: usize, k: usize, n_excluded: usize) -> f32 {
         let Scanned { group, maxima } = scanned;
         let mut seed = Seed::default();
@@ -111,7 +116,14 @@ impl Gatherer<'_> {
             let step = group.known[number].step;
             seed.add(&maxima[row], self.store.stats(panels, group.depth), step);
         }
-        seed.reached_by(k.saturating_add(n_excluded), self.kernels)
+        let n = k.saturating_add(n_excluded);
+        let many = if self.is_part(group) {
+            let known = Seed::MOST.min(self.lanes.len());
+            n.saturating_mul(DEEPER).min(known).max(n)
+        } else {
+            n
+        };
+        seed.reached_by(many, self.kernels)
     }
 
     /// Give each query the candidates whose bound, with or without its `errors`, reaches what is needed.
@@ -163,8 +175,8 @@ impl Gatherer<'_> {
         by_panel(pairs, panels.clone(), starts, sorted);
         found.clear();
         let stats = self.store.stats(panels.clone(), self.store.width);
-        // Where the scan reads a part of an item, what is left may lower all that looked good.
-        let guess = !errors && group.depth < self.store.width;
+        // What the scan did not read may lower all that looked good.
+        let guess = !errors && self.is_part(group);
         let mut looks = Vec::with_capacity(wanted.len());
         let mut panels_left = sorted
             .chunk_by(|left, right| left.panel == right.panel)
@@ -245,6 +257,11 @@ impl Gatherer<'_> {
                 query,
             });
         });
+    }
+
+    /// Whether the scan reads a part of an item.
+    fn is_part(self, group: &Group) -> bool {
+        group.depth < self.store.width
     }
 
     fn n_chunks(self) -> usize {

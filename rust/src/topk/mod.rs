@@ -316,15 +316,23 @@ impl ItemIndex {
 
     /// Lanes of each panel that may be listed.
     fn lanes(&self, candidates: Option<&[bool]>) -> Vec<u16> {
-        let mut lanes = vec![0_u16; Store::n_panels(self.n_items)];
-        for (lanes, items) in lanes.iter_mut().zip(self.store.order.chunks(LANES)) {
-            *lanes = match candidates {
-                None => u16::MAX >> (LANES - items.len()),
-                Some(mask) => items.iter().enumerate().fold(0, |lanes, (lane, &item)| {
-                    lanes | u16::from(mask[item as usize]) << lane
-                }),
-            };
-        }
+        let n_panels = Store::n_panels(self.n_items);
+        let Some(mask) = candidates else {
+            let mut lanes = vec![u16::MAX; self.n_items / LANES];
+            lanes.resize(n_panels, 0);
+            if !self.n_items.is_multiple_of(LANES) {
+                lanes[self.n_items / LANES] = (1 << (self.n_items % LANES)) - 1;
+            }
+            return lanes;
+        };
+        let panels = self.store.order.chunks(LANES).map(|items| {
+            let listed = items.iter().enumerate();
+            listed.fold(0, |lanes, (lane, &item)| {
+                lanes | u16::from(mask[item as usize]) << lane
+            })
+        });
+        let mut lanes: Vec<u16> = panels.collect();
+        lanes.resize(n_panels, 0);
         lanes
     }
 }

@@ -4,10 +4,12 @@ use super::store::PADDING;
 
 /// Queries that read a panel while it is in the cache.
 const LARGEST_GROUP: usize = 384;
-/// Maxima that a group may have: what still fits into a shared cache.
+/// Maxima that a thread may have of a group: what still fits into a shared cache.
 const MOST_MAXIMA: usize = 1 << 21;
-/// Panels from which on a few queries are worth being shared among threads.
+/// Panels from which on it can be worth that threads share a group.
 const MANY_PANELS: usize = 4096;
+/// Queries that make a thread compute for about as long as memory takes to bring it the panels.
+const ENOUGH: usize = 64;
 
 /// Groups of queries, chunks of panels, and which of them threads share.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +18,7 @@ pub struct Plan {
     pub group: usize,
     /// Panels of a chunk.
     pub chunk: usize,
-    /// Threads share the chunks of a group.
+    /// Threads share the chunks of a group, so that memory brings each panel once to all of them.
     pub shared: bool,
     /// Threads take different groups.
     pub spread: bool,
@@ -30,13 +32,18 @@ impl Plan {
         } else {
             rayon::current_num_threads()
         };
-        let shared = n_threads > 1 && n_queries < 2 * n_threads && n_panels >= MANY_PANELS;
-        let fair = n_queries.div_ceil(if shared { 1 } else { n_threads });
-        let most = (MOST_MAXIMA / n_panels).clamp(1, LARGEST_GROUP);
-        let n_groups = fair.div_ceil(most).max(1);
+        let most = MOST_MAXIMA / n_panels;
+        let fair = n_queries.div_ceil(n_threads);
+        let shared = n_threads > 1 && n_panels >= MANY_PANELS && fair.min(most) < ENOUGH;
+        let (queries, most) = if shared {
+            (n_queries, most * n_threads)
+        } else {
+            (fair, most)
+        };
+        let n_groups = queries.div_ceil(most.clamp(1, LARGEST_GROUP)).max(1);
         let chunk = n_panels.div_ceil(4 * n_threads).next_multiple_of(PADDING);
         Self {
-            group: fair.div_ceil(n_groups).max(1),
+            group: queries.div_ceil(n_groups).max(1),
             chunk: if shared { chunk } else { n_panels },
             shared,
             spread: n_threads > 1 && !shared,

@@ -22,6 +22,9 @@ impl Default for Seed {
 }
 
 impl Seed {
+    /// More panels than this are never known to reach a level.
+    pub const MOST: usize = SLOTS / 2;
+
     /// Take in the maxima of some panels, a multiple of [`LANES`]. A panel's level is its largest dot in the
     /// units of all panels, less its loss: a bound of [`super::kernels::Kernels::sweep`] without the errors.
     pub fn add(&mut self, maxima: &[i32], stats: PanelStats<'_>, step: f32) {
@@ -41,7 +44,7 @@ impl Seed {
 
     /// A level that at least `n` panels reach and not many more, −∞ if no such is known.
     pub fn reached_by(&self, n: usize, kernels: Kernels) -> f32 {
-        if n > SLOTS / 2 || n > self.n_panels {
+        if n > Self::MOST || n > self.n_panels {
             return f32::NEG_INFINITY;
         }
         let slots = self.slots.as_flattened();
