@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::bound::Projection;
 use super::kernels::{BLOCK, Kernels};
+use super::quantise::largest;
 
 /// Rows that a thread takes at once.
 const PART: usize = 256;
@@ -120,10 +121,12 @@ impl Space {
         (0..dim).map(|at| (column(at) / n_rows) as f32).collect()
     }
 
-    /// Items by falling length of what a scan for few queries does not read (without axes, of all): panels of
-    /// equals have the tightest bounds.
+    /// Items by falling length of what a scan for few queries does not read; without axes by falling largest
+    /// value, which decides the step of a panel: panels of equals have the tightest bounds.
     pub fn order(&self, rows: &[f32], kernels: Kernels) -> Vec<u32> {
-        let keys = self.per_item(rows, kernels, |whole, rest| rest.unwrap_or(whole));
+        let keys = self.per_item(rows, kernels, |row, rest| {
+            rest.unwrap_or_else(|| largest(row).into())
+        });
         let mut order: Vec<u32> = (0..keys.len() as u32).collect();
         order.par_sort_unstable_by(|&left, &right| {
             let (a, b) = (keys[left as usize], keys[right as usize]);
@@ -134,17 +137,17 @@ impl Space {
 
     /// Length of the longest z.
     pub fn longest(&self, rows: &[f32], kernels: Kernels) -> f64 {
-        let lengths = self.per_item(rows, kernels, |whole, _| whole);
+        let lengths = self.per_item(rows, kernels, |row, _| length(row));
         lengths.into_iter().fold(0.0, f64::max)
     }
 
-    /// A value of each item, made of the length of z and, with axes, of what a scan for few queries leaves
+    /// A value of each item, made of z and, with axes, of the length of what a scan for few queries leaves
     /// unread.
     fn per_item(
         &self,
         rows: &[f32],
         kernels: Kernels,
-        value: impl Fn(f64, Option<f64>) -> f64 + Sync,
+        value: impl Fn(&[f32], Option<f64>) -> f64 + Sync,
     ) -> Vec<f64> {
         let dim = self.centre.len();
         let part = |rows: &[f32]| {
@@ -157,12 +160,11 @@ impl Space {
                 axes.project(&centred, kernels, &mut projected);
             }
             let values = centred.chunks_exact(dim).enumerate().map(|(number, row)| {
-                let whole = length(row);
                 let rest = self.axes.as_ref().map(|axes| {
                     let front = &projected[number * axes.number..][..axes.front];
-                    axes.errors.rest(whole, length(front))
+                    axes.errors.rest(length(row), length(front))
                 });
-                value(whole, rest)
+                value(row, rest)
             });
             values.collect::<Vec<f64>>()
         };
