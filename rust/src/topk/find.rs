@@ -46,7 +46,7 @@ impl Finder<'_> {
             let numbers = first..;
             for (number, (wanted, ranking)) in numbers.zip(wanted.iter_mut().zip(rankings)) {
                 let query = &queries[number * dim..][..dim];
-                ranking.start(query, known[number].asked.reach());
+                ranking.start(query, known[number].asked.reach(), ranker.kernels);
                 wanted.candidates.clear();
                 let n_excluded = wanted.excluded.len();
                 wanted.needed = gatherer.seed(scanned, number, ranker.k, n_excluded);

@@ -110,12 +110,6 @@ impl Gatherer<'_> {
     /// items are known to have decides how many panels must be looked at.
     pub fn seed(self, scanned: Scanned<'_>, number: usize, k: usize, n_excluded: usize) -> f32 {
         let Scanned { group, maxima } = scanned;
-        let mut seed = Seed::default();
-        for chunk in 0..self.n_chunks() {
-            let (panels, row) = self.chunk(group, number, chunk);
-            let step = group.known[number].step;
-            seed.add(&maxima[row], self.store.stats(panels, group.depth), step);
-        }
         let n = k.saturating_add(n_excluded);
         let many = if self.is_part(group) {
             let known = Seed::MOST.min(self.lanes.len());
@@ -123,7 +117,18 @@ impl Gatherer<'_> {
         } else {
             n
         };
-        seed.reached_by(many, self.kernels)
+        self.kernels.compiled(
+            #[inline(always)]
+            || {
+                let mut seed = Seed::default();
+                for chunk in 0..self.n_chunks() {
+                    let (panels, row) = self.chunk(group, number, chunk);
+                    let step = group.known[number].step;
+                    seed.add(&maxima[row], self.store.stats(panels, group.depth), step);
+                }
+                seed.reached_by(many)
+            },
+        )
     }
 
     /// Give each query the candidates whose bound, with or without its `errors`, reaches what is needed.

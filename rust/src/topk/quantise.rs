@@ -1,5 +1,8 @@
 //! Vectors as 8-bit integers times a step.
 
+// Compiled for each path of the CPU, see `Kernels::compiled`.
+#![allow(clippy::inline_always)]
+
 /// What is left to know of a vector whose integers are stored.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rounded {
@@ -20,6 +23,7 @@ pub fn step_for(largest: f32, limit: i8) -> f32 {
 }
 
 /// Largest absolute value.
+#[inline(always)]
 pub fn largest(values: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
     let (blocks, rest) = values.as_chunks::<16>();
@@ -36,9 +40,8 @@ pub fn largest(values: &[f32]) -> f32 {
     all.fold(0.0, |largest, value| value.abs().max(largest))
 }
 
-/// Write the integers nearest to `values / step`, within `±limit`; compiled for each set of instructions.
+/// Write the integers nearest to `values / step`, within `±limit`.
 #[inline(always)]
-#[allow(clippy::inline_always)] // every path of the kernels compiles it for itself
 pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
     let (inverse, limit) = (1.0 / step, f32::from(limit));
     let mut sum = 0_i32;

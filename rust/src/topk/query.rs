@@ -1,9 +1,12 @@
 //! Queries as the scan reads them.
 
+// Compiled for each path of the CPU, see `Kernels::compiled`.
+#![allow(clippy::inline_always)]
+
 use super::bound::{Asked, FAR, Projection, above};
 use super::canonical::Similarity;
 use super::kernels::{CodeQuery, Kernels, Queries};
-use super::quantise::{largest, step_for};
+use super::quantise::{largest, quantise, step_for};
 use super::space::{Space, dot, length, scaled};
 
 /// Queries from which on the products of a scan take longer than its memory, where that is not cached.
@@ -48,6 +51,21 @@ pub struct Known {
 impl Group {
     /// Take in queries, (query, dim). The scan for few of them waits for memory, and reads less.
     pub fn prepare(
+        &mut self,
+        queries: &[f32],
+        space: &Space,
+        similarity: Similarity,
+        longest: f64,
+        kernels: Kernels,
+    ) {
+        kernels.compiled(
+            #[inline(always)]
+            || self.take(queries, space, similarity, longest, kernels),
+        );
+    }
+
+    #[inline(always)]
+    fn take(
         &mut self,
         queries: &[f32],
         space: &Space,
@@ -104,7 +122,7 @@ impl Group {
             .iter_mut()
             .zip(self.values.chunks_exact_mut(width));
         for ((known, out), values) in places.zip(rows) {
-            let rounded = kernels.quantise(values, step_for(largest(values), limit), limit, out);
+            let rounded = quantise(values, step_for(largest(values), limit), limit, out);
             let whole = known.asked.length;
             let part = length(values);
             let (of_length, extra) = errors.map_or((0.0, 0.0), |errors: Projection| {
@@ -141,7 +159,7 @@ impl Group {
         let rows = self.scaled.chunks_exact(dim);
         let places = self.known.iter_mut().zip(self.codes.chunks_exact_mut(dim));
         for ((known, out), values) in places.zip(rows) {
-            let rounded = kernels.quantise(values, step_for(largest(values), limit), limit, out);
+            let rounded = quantise(values, step_for(largest(values), limit), limit, out);
             known.code_step = rounded.step;
             known.code_start = -128 * rounded.sum;
             known.code_factors = [rounded.error, rounded.length].map(above);

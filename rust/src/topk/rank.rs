@@ -38,13 +38,19 @@ pub struct Ranking {
 
 impl Ranking {
     /// Begin with a query as it came (of unit length for cosine).
-    pub fn start(&mut self, query: &[f32], reach: f64) {
+    pub fn start(&mut self, query: &[f32], reach: f64, kernels: Kernels) {
         self.reach = reach;
         self.best.clear();
         self.seen.clear();
-        self.query.clear();
-        self.query
-            .extend(query.iter().map(|&value| f64::from(value)));
+        self.query.resize(query.len(), 0.0);
+        kernels.compiled(
+            #[inline(always)]
+            || {
+                for (out, &value) in self.query.iter_mut().zip(query) {
+                    *out = f64::from(value);
+                }
+            },
+        );
     }
 
     /// Forget the candidates that have been scored; those with the highest bounds first.

@@ -1,6 +1,9 @@
 //! A value that many panels reach: where a search begins.
 
-use super::kernels::{Kernels, LANES, PanelStats};
+// Compiled for each path of the CPU, see `Kernels::compiled`.
+#![allow(clippy::inline_always)]
+
+use super::kernels::{LANES, PanelStats, count};
 
 /// Slots that panels fall into by turns.
 const SLOTS: usize = 512;
@@ -27,6 +30,7 @@ impl Seed {
 
     /// Take in the maxima of some panels, a multiple of [`LANES`]. A panel's level is its largest dot in the
     /// units of all panels, less its loss: a bound of [`super::kernels::Kernels::sweep`] without the errors.
+    #[inline(always)]
     pub fn add(&mut self, maxima: &[i32], stats: PanelStats<'_>, step: f32) {
         let maxima = maxima.as_chunks::<LANES>().0;
         let scales = &stats.scale.as_chunks::<LANES>().0[..maxima.len()];
@@ -43,7 +47,8 @@ impl Seed {
     }
 
     /// A level that at least `n` panels reach and not many more, −∞ if no such is known.
-    pub fn reached_by(&self, n: usize, kernels: Kernels) -> f32 {
+    #[inline(always)]
+    pub fn reached_by(&self, n: usize) -> f32 {
         if n > Self::MOST || n > self.n_panels {
             return f32::NEG_INFINITY;
         }
@@ -62,12 +67,12 @@ impl Seed {
         }
         let mut high = highs.iter().copied().fold(f32::MIN, f32::max);
         let mut low = lows.iter().copied().fold(high, f32::min);
-        if kernels.count(slots, low) < n {
+        if count(slots, low) < n {
             return f32::NEG_INFINITY;
         }
         for _ in 0..10 {
             let middle = low + (high - low) / 2.0;
-            let reached = kernels.count(slots, middle);
+            let reached = count(slots, middle);
             if reached >= n {
                 low = middle;
                 if reached == n {
@@ -116,14 +121,11 @@ mod tests {
             2.0,
         );
         for n in [1, 5, 20, 128, 256] {
-            let level = seed.reached_by(n, Kernels::Portable);
+            let level = seed.reached_by(n);
             let reached = maxima.iter().filter(|&&most| most as f32 >= level).count();
             assert!(reached >= n && reached <= 4 * n + 16, "{n}: {reached}");
         }
-        assert_eq!(seed.reached_by(257, Kernels::Portable), f32::NEG_INFINITY);
-        assert_eq!(
-            Seed::default().reached_by(1, Kernels::Portable),
-            f32::NEG_INFINITY
-        );
+        assert_eq!(seed.reached_by(257), f32::NEG_INFINITY);
+        assert_eq!(Seed::default().reached_by(1), f32::NEG_INFINITY);
     }
 }

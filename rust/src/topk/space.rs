@@ -1,5 +1,8 @@
 //! Where the scan sees items and queries: scaled, centred, and projected onto a few axes.
 
+// Compiled for each path of the CPU, see `Kernels::compiled`.
+#![allow(clippy::inline_always)]
+
 use ndarray::{ArrayView2, s};
 
 use rayon::prelude::*;
@@ -172,6 +175,7 @@ impl Space {
     }
 
     /// z of a row.
+    #[inline(always)]
     pub fn centred(&self, row: &[f32], exponent: i32, out: &mut [f32]) {
         let (first, second) = factors(exponent);
         for ((out, &value), &centre) in out.iter_mut().zip(row).zip(&self.centre) {
@@ -188,6 +192,7 @@ fn factors(exponent: i32) -> (f32, f32) {
 }
 
 /// A row times a power of two.
+#[inline(always)]
 pub fn scaled(row: &[f32], exponent: i32, out: &mut [f32]) {
     let (first, second) = factors(exponent);
     for (out, &value) in out.iter_mut().zip(row) {
@@ -196,11 +201,13 @@ pub fn scaled(row: &[f32], exponent: i32, out: &mut [f32]) {
 }
 
 /// Length, in float64.
+#[inline(always)]
 pub fn length(row: &[f32]) -> f64 {
     dot(row, row).sqrt()
 }
 
 /// Dot in float64, eight sums side by side.
+#[inline(always)]
 pub fn dot(left: &[f32], right: &[f32]) -> f64 {
     let mut sums = [0.0_f64; 8];
     let (a, rest) = left.as_chunks::<8>();

@@ -1,12 +1,15 @@
 //! The items as the scan reads them: panels of bytes, their statistics, and a row of bytes each.
 
+// Compiled for each path of the CPU, see `Kernels::compiled`.
+#![allow(clippy::inline_always)]
+
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::bound::above;
 use super::kernels::{CodeRows, Kernels, LANES, PanelStats, Panels};
-use super::quantise::{largest, step_for};
+use super::quantise::{largest, quantise, step_for};
 use super::space::{Space, length};
 use crate::mapped::Array;
 
@@ -75,9 +78,14 @@ impl Store {
         parts
             .par_chunks_mut(PADDING)
             .for_each_init(Scratch::default, |scratch, parts| {
-                for part in parts {
-                    part.fill(rows, space, loss, kernels, scratch);
-                }
+                kernels.compiled(
+                    #[inline(always)]
+                    || {
+                        for part in parts {
+                            part.fill(rows, space, loss, kernels, scratch);
+                        }
+                    },
+                );
             });
         let front = if space.front() < width {
             let panels = bytes.chunks_exact(LANES * width);
@@ -165,6 +173,7 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    #[inline(always)]
     fn fill(
         &mut self,
         rows: &[f32],
@@ -197,7 +206,7 @@ impl Part<'_> {
         let mut most = [0.0_f64; 4];
         let mut least = f64::INFINITY;
         for (lane, values) in scanned.chunks_exact(n_scanned).enumerate() {
-            let rounded = kernels.quantise(values, step, LIMIT, integers);
+            let rounded = quantise(values, step, LIMIT, integers);
             for (step, four) in integers[..width].as_chunks::<4>().0.iter().enumerate() {
                 let at = (step * LANES + lane) * 4;
                 let four = four.map(|value| value.cast_unsigned() ^ 0x80);
@@ -228,7 +237,7 @@ impl Part<'_> {
         let places = codes.zip(self.code_stats.chunks_exact_mut(3));
         for (values, (codes, stats)) in centred.chunks_exact(dim).zip(places) {
             let step = step_for(largest(values), LIMIT);
-            let rounded = kernels.quantise(values, step, LIMIT, integers);
+            let rounded = quantise(values, step, LIMIT, integers);
             for (code, &value) in codes.iter_mut().zip(integers.iter()) {
                 *code = value.cast_unsigned() ^ 0x80;
             }

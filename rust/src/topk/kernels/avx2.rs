@@ -6,7 +6,6 @@ macro_rules! path {
         pub mod $name {
             use std::arch::x86_64::*;
 
-            use super::super::super::quantise::{self, Rounded};
             use super::super::sweep::{self, Maxima};
             use super::super::{AHEAD, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries};
             use super::super::{project, unordered};
@@ -214,22 +213,10 @@ macro_rules! path {
                 unordered::squared_distance(row, query, |sum, a, b| a.mul_add(b, sum))
             }
 
-            /// See [`quantise::quantise`].
-            #[target_feature(enable = $features)]
-            pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
-                quantise::quantise(values, step, limit, out)
-            }
-
             /// See [`project::project`]: 2 rows of 32 sums fill 8 registers.
             #[target_feature(enable = $features)]
             pub fn project(rows: &[f32], dim: usize, matrix: &[f32], out: &mut [f32]) {
                 project::project::<2>(rows, dim, matrix, out, |sum, a, b| a.mul_add(b, sum));
-            }
-
-            /// See [`sweep::count`].
-            #[target_feature(enable = $features)]
-            pub fn count(values: &[f32], level: f32) -> usize {
-                sweep::count(values, level)
             }
 
             /// See [`sweep::sweep`].

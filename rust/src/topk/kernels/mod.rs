@@ -28,12 +28,12 @@ mod sweep;
 mod unordered;
 mod views;
 
-use super::quantise::{Rounded, quantise};
 use crate::cpu::Cpu;
 use crate::error::Result;
+use crate::simd::compiled_for;
 
 pub use project::BLOCK;
-pub use sweep::{Maxima, PanelStats};
+pub use sweep::{Maxima, PanelStats, count};
 pub use views::{CodeQuery, CodeRows, Hit, Look, Panels, Queries};
 
 /// Items of a panel: one 512-bit register holds four bytes of each.
@@ -230,19 +230,23 @@ impl Kernels {
         }
     }
 
-    /// Write the integers nearest to `values / step`, within `±limit`.
-    pub fn quantise(self, values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
-        // SAFETY: `chosen` found the instructions.
-        unsafe {
-            match self {
-                Self::Portable => quantise(values, step, limit, out),
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => avx2::plain::quantise(values, step, limit, out),
-                #[cfg(target_arch = "x86_64")]
-                Self::AvxVnni => avx2::vnni::quantise(values, step, limit, out),
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni | Self::Amx => avx512::quantise(values, step, limit, out),
-            }
+    /// Run a plain loop in code compiled for these instructions; see [`compiled_for`].
+    #[inline]
+    pub fn compiled<R>(self, work: impl FnOnce() -> R) -> R {
+        compiled_for(self.cpu(), work)
+    }
+
+    fn cpu(self) -> Cpu {
+        match self {
+            Self::Portable => Cpu::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Cpu::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => Cpu::AvxVnni,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => Cpu::Avx512Vnni,
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Cpu::AmxInt8,
         }
     }
 
@@ -266,22 +270,6 @@ impl Kernels {
                 Self::AvxVnni => avx2::vnni::project(rows, dim, matrix, out),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx512Vnni | Self::Amx => avx512::project(rows, dim, matrix, out),
-            }
-        }
-    }
-
-    /// How many values are not below a level.
-    pub fn count(self, values: &[f32], level: f32) -> usize {
-        // SAFETY: `chosen` found the instructions.
-        unsafe {
-            match self {
-                Self::Portable => sweep::count(values, level),
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => avx2::plain::count(values, level),
-                #[cfg(target_arch = "x86_64")]
-                Self::AvxVnni => avx2::vnni::count(values, level),
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni | Self::Amx => avx512::count(values, level),
             }
         }
     }

@@ -4,8 +4,7 @@ mod scan;
 
 use std::arch::x86_64::*;
 
-use super::super::quantise::{self, Rounded};
-use super::sweep::{self, Maxima};
+use super::sweep::Maxima;
 use super::{AHEAD, CodeQuery, CodeRows, Hit, LANES, Look};
 use super::{project, unordered};
 
@@ -222,25 +221,6 @@ pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
             reached &= reached - 1;
         }
     }
-}
-
-/// See [`quantise::quantise`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
-    quantise::quantise(values, step, limit, out)
-}
-
-/// See [`sweep::count`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn count(values: &[f32], level: f32) -> usize {
-    let (blocks, rest) = values.as_chunks::<LANES>();
-    let mut n = 0;
-    for block in blocks {
-        // SAFETY: a block is as long as a register.
-        let block = unsafe { _mm512_loadu_ps(block.as_ptr()) };
-        n += _mm512_cmp_ps_mask::<_CMP_GE_OQ>(block, _mm512_set1_ps(level)).count_ones() as usize;
-    }
-    n + sweep::count(rest, level)
 }
 
 /// See [`project::project`]: 8 rows of 32 sums fill 16 registers.
