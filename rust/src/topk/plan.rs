@@ -8,8 +8,10 @@ const LARGEST_GROUP: usize = 384;
 const MOST_MAXIMA: usize = 1 << 21;
 /// Panels from which on it can be worth that threads share a group.
 const MANY_PANELS: usize = 4096;
-/// Queries that make a thread compute for about as long as memory takes to bring it the panels.
-const ENOUGH: usize = 64;
+/// Queries of a thread that do not keep it busy for as long as it waits for the panels: so many where a
+/// shared cache holds them, and where it does not.
+const FEW_CACHED: usize = 16;
+const FEW: usize = 96;
 
 /// Groups of queries, chunks of panels, and which of them threads share.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +36,9 @@ impl Plan {
         };
         let most = MOST_MAXIMA / n_panels;
         let fair = n_queries.div_ceil(n_threads);
-        let shared = n_threads > 1 && n_panels >= MANY_PANELS && fair.min(most) < ENOUGH;
+        // Panels that leave room for few maxima are themselves too many for the cache.
+        let few = fair < FEW_CACHED || most < FEW;
+        let shared = n_threads > 1 && n_panels >= MANY_PANELS && few;
         let (queries, most) = if shared {
             (n_queries, most * n_threads)
         } else {
