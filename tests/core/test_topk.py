@@ -222,6 +222,19 @@ def test_every_path_equals_the_twin(path, similarity):
         assert_same(compiled, reference.top_k(queries, vectors, k, **arguments))
 
 
+@pytest.mark.parametrize("n_queries", [1, 3, 20])
+def test_threads_that_share_a_large_catalogue_find_the_same(path, n_queries):
+    n_items = 66_000  # in 8 bits more than the cache is taken to hold: few queries read fronts
+    vectors, queries = spread(n_items, 136, seed=1), spread(n_queries, 136, seed=2)
+    exclude = Ragged.from_lists([[row, n_items - 1] for row in range(n_queries)])
+    index = llmseq.core.ItemIndex(vectors)
+    alone = index.search(queries, 20, exclude=exclude, n_threads=1)
+    for n_threads in (2, 3):
+        assert_same(index.search(queries, 20, exclude=exclude, n_threads=n_threads), alone)
+    if path == llmseq.core.cpu_paths()[-1]:
+        assert_same(alone, reference.top_k(queries, vectors, 20, exclude=exclude))
+
+
 def test_an_unknown_path_names_those_that_are_here(monkeypatch):
     monkeypatch.setenv("LLMSEQ_CPU", "abacus")
     with pytest.raises(ConfigError, match=r"LLMSEQ_CPU must be a path of this machine \(portable"):
