@@ -7,8 +7,10 @@ use super::query::Known;
 use crate::lists::{Scored, keep_best};
 use crate::simd::prefetch;
 
-/// Rows that are asked for together before they are read.
+/// Candidates that are scored before the best so far are looked at again.
 const BATCH: usize = 16;
+/// Rows that are asked for before they are read: memory brings one while another is multiplied.
+const AHEAD: usize = 8;
 
 /// What all queries of a search rank by.
 #[derive(Debug, Clone, Copy)]
@@ -63,9 +65,9 @@ impl Ranking {
 }
 
 impl Ranker<'_> {
-    /// Ask for the rows of a first batch.
+    /// Ask for the first rows.
     pub fn expect(self, candidates: &[Hit]) {
-        for candidate in candidates.iter().take(BATCH) {
+        for candidate in candidates.iter().take(AHEAD) {
             prefetch(self.row(candidate.place));
         }
     }
@@ -120,15 +122,14 @@ impl Ranker<'_> {
         let Ranking {
             best, query, reach, ..
         } = ranking;
-        let batch = |first: usize| {
-            let end = candidates.len().min(first + BATCH);
-            candidates.get(first..end).unwrap_or_default()
-        };
-        self.expect(batch(start + BATCH));
         let last = best.get(self.k - 1);
         let floor = last.map_or(f32::NEG_INFINITY, |last| last.score);
         let before = best.len();
-        for candidate in batch(start) {
+        for at in start..candidates.len().min(start + BATCH) {
+            if let Some(later) = candidates.get(at + AHEAD) {
+                prefetch(self.row(later.place));
+            }
+            let candidate = &candidates[at];
             let row = self.row(candidate.place);
             let score = score_of(self.needs.similarity, self.kernels, row, query, *reach);
             let item = self.order[candidate.place as usize];
