@@ -109,7 +109,9 @@ def main(measured: tuple[Path, ...], docs: Path) -> None:
         "any more; the ratio is the median over the rounds of the fastest exact peer's time to",
         "ours, with the lowest and the highest round. Times of single small calls are those of a",
         "processor that just rested.",
-        "Written the same way for another machine: [performance-amx.md](performance-amx.md).",
+        "Written the same way at earlier commits, for an EPYC of the Zen 5 kind:",
+        "[performance-zen5.md](performance-zen5.md), and for a Xeon with AMX:",
+        "[performance-amx.md](performance-amx.md).",
         "",
         machine(found),
     ]
