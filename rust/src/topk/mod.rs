@@ -37,7 +37,7 @@ use crate::shelf::Shelf;
 use bound::Needs;
 use find::{Finder, Scratch};
 use gather::{Gatherer, Scanned};
-use kernels::{Kernels, LANES};
+use kernels::Kernels;
 use plan::Plan;
 use query::Group;
 use rank::Ranker;
@@ -211,7 +211,7 @@ impl ItemIndex {
         }
         check_mask(allowed.candidates, self.n_items)?;
         let mut lists = Lists::empty(n_queries, k)?;
-        let lanes = self.lanes(allowed.candidates);
+        let lanes = self.store.lanes(allowed.candidates);
         let plan = Plan::of(
             n_queries,
             Store::n_panels(self.n_items),
@@ -279,12 +279,11 @@ impl ItemIndex {
             scratch,
         } = worker;
         let (gatherer, longest) = (finder.gatherer, self.needs.longest);
-        group.prepare(
-            queries,
-            &self.space,
-            self.similarity,
-            longest,
-            gatherer.kernels,
+        let (space, similarity) = (&self.space, self.similarity);
+        let kernels = gatherer.kernels;
+        kernels.compiled(
+            #[inline(always)]
+            || group.prepare(queries, space, similarity, longest, kernels),
         );
         gatherer.scan(group, maxima);
         let n_queries = group.known.len();
@@ -312,28 +311,6 @@ impl ItemIndex {
             }
             places
         })
-    }
-
-    /// Lanes of each panel that may be listed.
-    fn lanes(&self, candidates: Option<&[bool]>) -> Vec<u16> {
-        let n_panels = Store::n_panels(self.n_items);
-        let Some(mask) = candidates else {
-            let mut lanes = vec![u16::MAX; self.n_items / LANES];
-            lanes.resize(n_panels, 0);
-            if !self.n_items.is_multiple_of(LANES) {
-                lanes[self.n_items / LANES] = (1 << (self.n_items % LANES)) - 1;
-            }
-            return lanes;
-        };
-        let panels = self.store.order.chunks(LANES).map(|items| {
-            let listed = items.iter().enumerate();
-            listed.fold(0, |lanes, (lane, &item)| {
-                lanes | u16::from(mask[item as usize]) << lane
-            })
-        });
-        let mut lanes: Vec<u16> = panels.collect();
-        lanes.resize(n_panels, 0);
-        lanes
     }
 }
 

@@ -50,22 +50,8 @@ pub struct Known {
 
 impl Group {
     /// Take in queries, (query, dim). The scan for few of them waits for memory, and reads less.
-    pub fn prepare(
-        &mut self,
-        queries: &[f32],
-        space: &Space,
-        similarity: Similarity,
-        longest: f64,
-        kernels: Kernels,
-    ) {
-        kernels.compiled(
-            #[inline(always)]
-            || self.take(queries, space, similarity, longest, kernels),
-        );
-    }
-
     #[inline(always)]
-    fn take(
+    pub fn prepare(
         &mut self,
         queries: &[f32],
         space: &Space,

@@ -106,6 +106,26 @@ impl Store {
         }
     }
 
+    /// Lanes of each panel that may be listed.
+    pub fn lanes(&self, candidates: Option<&[bool]>) -> Vec<u16> {
+        let n_items = self.order.len();
+        let mut lanes: Vec<u16> = if let Some(mask) = candidates {
+            let panels = self.order.chunks(LANES).map(|items| {
+                let listed = items.iter().enumerate();
+                listed.fold(0, |lanes, (lane, &item)| {
+                    lanes | u16::from(mask[item as usize]) << lane
+                })
+            });
+            panels.collect()
+        } else {
+            let firsts = (0..n_items).step_by(LANES);
+            let panels = firsts.map(|first| u16::MAX >> LANES.saturating_sub(n_items - first));
+            panels.collect()
+        };
+        lanes.resize(Self::n_panels(n_items), 0);
+        lanes
+    }
+
     /// Some panels, of whose items `depth` bytes are read, with the lanes that may be listed.
     pub fn panels<'a>(&'a self, lanes: &'a [u16], which: Range<usize>, depth: usize) -> Panels<'a> {
         let size = LANES * depth;
