@@ -1,11 +1,12 @@
 //! From the maxima of a group of queries to their lists.
 //!
-//! Twice the panels whose bound reaches something are scored again: first to find, for each query, the items
-//! that look best, whose canonical scores say what a listed item needs; then to find all that may have that.
+//! The items that look best of each panel are scored first: their canonical scores say what a listed item needs.
+//! Then all that may have that are gathered, and scored as long as their bounds reach it.
 
 use rayon::prelude::*;
 
 use super::gather::{Gatherer, Reached, Scanned, Wanted};
+use super::kernels::Hit;
 use super::rank::{Ranker, Ranking};
 
 /// What all queries of a search share.
@@ -44,17 +45,12 @@ impl Finder<'_> {
         let rankings = &mut scratch.rankings[..known.len()];
         self.each(wanted, rankings, |first, wanted, rankings| {
             let numbers = first..;
-            for (number, (wanted, ranking)) in numbers.zip(wanted.iter_mut().zip(rankings)) {
+            for (number, (wanted, ranking)) in
+                numbers.zip(wanted.iter_mut().zip(rankings.iter_mut()))
+            {
                 let query = &queries[number * dim..][..dim];
                 ranking.start(query, known[number].asked.reach(), ranker.kernels);
-                wanted.candidates.clear();
-                let n_excluded = wanted.excluded.len();
-                wanted.needed = gatherer.seed(scanned, number, ranker.k, n_excluded);
-            }
-        });
-        gatherer.gather(scanned, false, wanted, reached);
-        self.each(wanted, rankings, |first, wanted, rankings| {
-            for wanted in wanted.iter_mut() {
+                gatherer.seed(scanned, number, ranker.k, wanted);
                 ranker.choose(&mut wanted.candidates);
             }
             for (at, ranking) in rankings.iter_mut().enumerate() {
@@ -63,14 +59,19 @@ impl Finder<'_> {
                 }
                 let wanted = &mut wanted[at];
                 ranker.plant(&wanted.candidates, ranking);
-                wanted.candidates.clear();
+                let planted = wanted.candidates.drain(..);
+                wanted
+                    .excluded
+                    .extend(planted.map(|candidate| candidate.place));
+                wanted.excluded.sort_unstable();
                 wanted.needed = ranker.needed(&known[first + at], ranking);
             }
         });
-        gatherer.gather(scanned, true, wanted, reached);
+        gatherer.gather(scanned, wanted, reached);
         self.each(wanted, rankings, |first, wanted, rankings| {
-            for (wanted, ranking) in wanted.iter_mut().zip(rankings.iter()) {
-                ranking.order(&mut wanted.candidates);
+            for wanted in wanted.iter_mut() {
+                let by_most = |left: &Hit, right: &Hit| right.most.total_cmp(&left.most);
+                wanted.candidates.sort_unstable_by(by_most);
             }
             for (at, ranking) in rankings.iter_mut().enumerate() {
                 if let Some(next) = wanted.get(at + 1) {

@@ -1,19 +1,20 @@
 //! The items that may belong to a query's list.
 //!
-//! A scan of all panels keeps the largest dot of each with each query. Those whose bound reaches what a query
-//! needs are looked at again, panel by panel for all queries of a group, since memory limits them.
+//! A scan of all panels keeps the two largest dots of each with each query. Where the bound of the first alone
+//! reaches what a query needs, that item is a candidate; where the second does too, the panel is looked at again,
+//! panel by panel for all queries of a group, since memory limits that.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernels::{Hit, Kernels, LANES, Look, Maxima};
+use super::kernels::{CodeQuery, Hit, Kernels, LANES, Look, Maxima, lane_of};
 use super::query::Group;
 use super::seed::Seed;
 use super::store::Store;
 use crate::simd::prefetch;
 
-/// How many times more panels are looked at first where the scan read a part of an item.
+/// How many times more items are looked at first where the scan read a part of an item.
 const DEEPER: usize = 4;
 
 /// Where all queries of a search look.
@@ -27,7 +28,7 @@ pub struct Gatherer<'a> {
     pub loss: bool,
     /// Lanes of each panel that may be listed.
     pub lanes: &'a [u16],
-    /// Panels of a chunk of maxima, which hold a row for each query.
+    /// Panels of a chunk of maxima, which hold two rows for each query.
     pub chunk: usize,
     /// Whether a group's chunks are shared among threads.
     pub shared: bool,
@@ -37,14 +38,16 @@ pub struct Gatherer<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Scanned<'a> {
     pub group: &'a Group,
-    /// Largest dots, chunk by chunk (query, panel).
+    /// Its queries for the rows of all dimensions.
+    pub codes: &'a [CodeQuery<'a>],
+    /// Largest dots and the second largest, chunk by chunk (query, 2, panel); see [`Kernels::maxima`].
     pub maxima: &'a [i32],
 }
 
 /// What one query asks of the panels, and what they gave.
 #[derive(Debug, Default)]
 pub struct Wanted {
-    /// Places of the scan that must not be listed, ascending.
+    /// Places of the scan that must not be listed or have been scored, ascending.
     pub excluded: Vec<u32>,
     /// What a bound must reach.
     pub needed: f32,
@@ -52,31 +55,24 @@ pub struct Wanted {
     pub candidates: Vec<Hit>,
 }
 
-/// Panels whose bound reaches what a query needs; buffers of one worker.
+/// What reaches a query's need; buffers of one worker.
 #[derive(Debug, Default)]
 pub struct Reached {
-    /// Query by query.
-    pairs: Vec<Pair>,
-    /// Panel by panel.
-    sorted: Vec<Pair>,
-    /// Where each panel's pairs begin.
-    starts: Vec<u32>,
-    /// What the panels hold.
+    /// First places of panels to look at again.
+    again: Vec<Hit>,
+    /// Items.
     found: Vec<Hit>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Pair {
-    panel: u32,
-    query: u32,
+    /// Either, panel by panel.
+    sorted: Vec<Hit>,
+    /// Where each panel begins there.
+    starts: Vec<u32>,
 }
 
 impl Wanted {
     /// Lanes of a panel without the excluded places.
     fn listable(&self, panel: u32, mut lanes: u16) -> u16 {
         let first = panel * LANES as u32;
-        let from = self.excluded.partition_point(|&place| place < first);
-        for &place in &self.excluded[from..] {
+        for &place in self.excluded_from(panel) {
             if place - first >= LANES as u32 {
                 break;
             }
@@ -84,20 +80,27 @@ impl Wanted {
         }
         lanes
     }
+
+    /// The excluded places from a panel on.
+    fn excluded_from(&self, panel: u32) -> &[u32] {
+        let first = panel * LANES as u32;
+        let from = self.excluded.partition_point(|&place| place < first);
+        &self.excluded[from..]
+    }
 }
 
 impl Gatherer<'_> {
-    /// Write the largest dot of each query with each panel.
+    /// Write the two largest dots of each query with each panel.
     pub fn scan(self, group: &Group, maxima: &mut Vec<i32>) {
         let n_queries = group.known.len();
-        maxima.resize(self.lanes.len() * n_queries, 0);
+        maxima.resize(self.lanes.len() * 2 * n_queries, 0);
         let scan = |(chunk, out): (usize, &mut [i32])| {
             let panels = self
                 .store
                 .panels(self.lanes, self.panels(chunk), group.depth);
             self.kernels.maxima(panels, group.scan(), out);
         };
-        let size = self.chunk * n_queries;
+        let size = self.chunk * 2 * n_queries;
         if self.shared {
             maxima.par_chunks_mut(size).enumerate().for_each(scan);
         } else {
@@ -105,51 +108,62 @@ impl Gatherer<'_> {
         }
     }
 
-    /// A level that enough panels reach to hold `k` items that are not excluded. Where the scan reads a part
-    /// of an item, four times as many are looked at: the best by that part are not the best, and what `k`
-    /// items are known to have decides how many panels must be looked at.
-    pub fn seed(self, scanned: Scanned<'_>, number: usize, k: usize, n_excluded: usize) -> f32 {
-        let Scanned { group, maxima } = scanned;
-        let n = k.saturating_add(n_excluded);
+    /// Give a query the `k` items or more that look best, one of a panel; none if so many are not known. Where the
+    /// scan reads a part of an item, four times as many are looked at: the best by that part are not the best,
+    /// and what `k` items are known to have decides how many panels must be looked at.
+    pub fn seed(self, scanned: Scanned<'_>, number: usize, k: usize, wanted: &mut Wanted) {
+        let Scanned { group, maxima, .. } = scanned;
+        let n = k.saturating_add(wanted.excluded.len());
         let many = if self.is_part(group) {
             let known = Seed::MOST.min(self.lanes.len());
             n.saturating_mul(DEEPER).min(known).max(n)
         } else {
             n
         };
+        let mut candidates = std::mem::take(&mut wanted.candidates);
+        candidates.clear();
         self.kernels.compiled(
             #[inline(always)]
             || {
                 let mut seed = Seed::default();
                 for chunk in 0..self.n_chunks() {
-                    let (panels, row) = self.chunk(group, number, chunk);
+                    let (panels, [firsts, _]) = self.chunk(group, number, chunk);
                     let step = group.known[number].step;
-                    seed.add(&maxima[row], self.store.stats(panels, group.depth), step);
+                    seed.add(&maxima[firsts], self.store.stats(panels, group.depth), step);
                 }
-                seed.reached_by(many)
+                seed.best(many, |panel, most| {
+                    let (panels, [firsts, _]) = self.chunk(group, number, panel / self.chunk);
+                    let lane = lane_of(maxima[firsts][panel - panels.start]);
+                    let panel = panel as u32;
+                    if wanted.listable(panel, self.lanes[panel as usize]) >> lane & 1 == 1 {
+                        candidates.push(Hit {
+                            query: number as u32,
+                            place: panel * LANES as u32 + lane,
+                            most,
+                        });
+                    }
+                });
             },
-        )
+        );
+        if self.is_part(group) {
+            self.closer(scanned, &mut candidates);
+        }
+        wanted.candidates = candidates;
     }
 
-    /// Give each query the candidates whose bound, with or without its `errors`, reaches what is needed.
-    pub fn gather(
-        self,
-        scanned: Scanned<'_>,
-        errors: bool,
-        wanted: &mut [Wanted],
-        reached: &mut Reached,
-    ) {
+    /// Give each query the candidates whose bound reaches what is needed.
+    pub fn gather(self, scanned: Scanned<'_>, wanted: &mut [Wanted], reached: &mut Reached) {
         let all = &*wanted;
         if self.shared {
             let chunks = (0..self.n_chunks()).into_par_iter().flat_map_iter(|chunk| {
                 let mut reached = Reached::default();
-                self.reach(scanned, chunk, errors, all, &mut reached);
+                self.reach(scanned, chunk, all, &mut reached);
                 reached.found
             });
             reached.found.clear();
             reached.found.par_extend(chunks);
         } else {
-            self.reach(scanned, 0, errors, all, reached);
+            self.reach(scanned, 0, all, reached);
         }
         for &hit in &reached.found {
             wanted[hit.query as usize].candidates.push(hit);
@@ -157,111 +171,127 @@ impl Gatherer<'_> {
     }
 
     /// What one chunk holds of all candidates.
-    fn reach(
-        self,
-        scanned: Scanned<'_>,
-        chunk: usize,
-        errors: bool,
-        wanted: &[Wanted],
-        reached: &mut Reached,
-    ) {
-        let group = scanned.group;
+    fn reach(self, scanned: Scanned<'_>, chunk: usize, wanted: &[Wanted], reached: &mut Reached) {
         let Reached {
-            pairs,
+            again,
+            found,
             sorted,
             starts,
-            found,
         } = reached;
-        pairs.clear();
+        again.clear();
+        found.clear();
         for (number, wanted) in wanted.iter().enumerate() {
-            self.sweep(scanned, number, chunk, errors, wanted.needed, pairs);
+            self.sweep(scanned, number, chunk, wanted, again, found);
         }
         let panels = self.panels(chunk);
-        by_panel(pairs, panels.clone(), starts, sorted);
-        found.clear();
-        let stats = self.store.stats(panels.clone(), self.store.width);
-        // What the scan did not read may lower all that looked good.
-        let guess = !errors && self.is_part(group);
-        let mut looks = Vec::with_capacity(wanted.len());
-        let mut panels_left = sorted
-            .chunk_by(|left, right| left.panel == right.panel)
-            .peekable();
-        while let Some(same) = panels_left.next() {
-            let panel = same[0].panel;
-            if let Some(next) = panels_left.peek() {
-                let bytes = self.store.panel(next[0].panel as usize);
-                prefetch(bytes);
-            }
-            looks.clear();
-            looks.extend(same.iter().map(|pair| {
-                let number = pair.query as usize;
-                let known = &group.known[number];
-                let factors = if errors { known.factors } else { [0.0; 3] };
-                Look {
-                    query: group.row(number),
-                    start: group.starts[number],
-                    side: stats.side(panel as usize - panels.start, known.step, factors),
-                    needed: if guess {
-                        f32::NEG_INFINITY
-                    } else {
-                        wanted[number].needed
-                    },
-                    lanes: wanted[number].listable(panel, self.lanes[panel as usize]),
-                    number: pair.query,
-                    first: panel * LANES as u32,
-                }
-            }));
-            let bytes = self.store.panel(panel as usize);
-            self.kernels.look(bytes, &looks, found);
-        }
+        by_panel(again, panels.clone(), starts, sorted);
+        self.look(scanned.group, panels.clone(), sorted, wanted, found);
         if self.store.has_codes() {
-            let queries: Vec<_> = group.codes().collect();
-            let rows = self.store.code_rows(self.dim, self.loss);
-            self.kernels.closer(rows, &queries, found);
-            if errors {
-                found.retain(|hit| hit.reaches(wanted[hit.query as usize].needed));
-            }
+            by_panel(found, panels, starts, sorted);
+            self.closer(scanned, sorted);
+            found.clear();
+            let reaches = |hit: &&Hit| hit.reaches(wanted[hit.query as usize].needed);
+            found.extend(sorted.iter().filter(reaches));
         }
     }
 
-    /// Panels of a chunk whose bound reaches what is needed.
+    /// Panels of a chunk whose second largest dot may reach what is needed, and the item of the largest where that
+    /// alone does.
     fn sweep(
         self,
         scanned: Scanned<'_>,
         number: usize,
         chunk: usize,
-        errors: bool,
-        needed: f32,
-        found: &mut Vec<Pair>,
+        wanted: &Wanted,
+        again: &mut Vec<Hit>,
+        found: &mut Vec<Hit>,
     ) {
-        let Scanned { group, maxima } = scanned;
-        let (panels, row) = self.chunk(group, number, chunk);
-        let query = number as u32;
-        if needed == f32::NEG_INFINITY {
+        let Scanned { group, maxima, .. } = scanned;
+        let (panels, [firsts, seconds]) = self.chunk(group, number, chunk);
+        let hit = |panel: u32, lane: u32, most: f32| Hit {
+            query: number as u32,
+            place: panel * LANES as u32 + lane,
+            most,
+        };
+        if wanted.needed == f32::NEG_INFINITY {
             let listable = panels.filter(|&panel| self.lanes[panel] != 0);
-            found.extend(listable.map(|panel| Pair {
-                panel: panel as u32,
-                query,
-            }));
+            again.extend(listable.map(|panel| hit(panel as u32, 0, 0.0)));
             return;
         }
         let first = panels.start as u32;
         let known = &group.known[number];
         let [of_length, of_rounding, _] = known.factors;
-        let factors = [of_length, of_rounding, known.scan_rest];
         let maxima = Maxima {
-            values: &maxima[row],
+            firsts: &maxima[firsts],
+            seconds: &maxima[seconds],
             stats: self.store.stats(panels, group.depth),
             step: known.step,
-            factors: if errors { factors } else { [0.0; 3] },
-            needed,
+            factors: [of_length, of_rounding, known.scan_rest],
+            needed: wanted.needed,
         };
-        self.kernels.sweep(maxima, &mut |panel| {
-            found.push(Pair {
-                panel: first + panel as u32,
-                query,
-            });
+        // Both ascend.
+        let mut excluded = wanted.excluded_from(first);
+        self.kernels.sweep(maxima, |top| {
+            let panel = first + top.panel as u32;
+            if top.more {
+                again.push(hit(panel, 0, 0.0));
+                return;
+            }
+            let found_hit = hit(panel, top.lane, top.most);
+            while excluded
+                .first()
+                .is_some_and(|&place| place < found_hit.place)
+            {
+                excluded = &excluded[1..];
+            }
+            let is_excluded = excluded.first() == Some(&found_hit.place);
+            if !is_excluded && self.lanes[panel as usize] >> top.lane & 1 == 1 {
+                found.push(found_hit);
+            }
         });
+    }
+
+    /// Look at panels again, all their lanes and all that their bytes say.
+    fn look(
+        self,
+        group: &Group,
+        panels: Range<usize>,
+        again: &[Hit],
+        wanted: &[Wanted],
+        found: &mut Vec<Hit>,
+    ) {
+        let stats = self.store.stats(panels.clone(), self.store.width);
+        let mut looks = Vec::with_capacity(wanted.len());
+        let mut left = again
+            .chunk_by(|left, right| left.place == right.place)
+            .peekable();
+        while let Some(same) = left.next() {
+            let panel = same[0].place as usize / LANES;
+            if let Some(next) = left.peek() {
+                prefetch(self.store.panel(next[0].place as usize / LANES));
+            }
+            looks.clear();
+            looks.extend(same.iter().map(|hit| {
+                let number = hit.query as usize;
+                let known = &group.known[number];
+                Look {
+                    query: group.row(number),
+                    start: group.starts[number],
+                    side: stats.side(panel - panels.start, known.step, known.factors),
+                    needed: wanted[number].needed,
+                    lanes: wanted[number].listable(panel as u32, self.lanes[panel]),
+                    number: hit.query,
+                    first: hit.place,
+                }
+            }));
+            self.kernels.look(self.store.panel(panel), &looks, found);
+        }
+    }
+
+    /// Bound items by all their dimensions.
+    fn closer(self, scanned: Scanned<'_>, hits: &mut [Hit]) {
+        let rows = self.store.code_rows(self.dim, self.loss);
+        self.kernels.closer(rows, scanned.codes, hits);
     }
 
     /// Whether the scan reads a part of an item.
@@ -277,30 +307,37 @@ impl Gatherer<'_> {
         chunk * self.chunk..self.lanes.len().min((chunk + 1) * self.chunk)
     }
 
-    /// Panels of a chunk, and where a query's maxima of them stand.
-    fn chunk(self, group: &Group, number: usize, chunk: usize) -> (Range<usize>, Range<usize>) {
+    /// Panels of a chunk, and where a query's largest and second largest dots with them stand.
+    fn chunk(
+        self,
+        group: &Group,
+        number: usize,
+        chunk: usize,
+    ) -> (Range<usize>, [Range<usize>; 2]) {
         let panels = self.panels(chunk);
-        let start = panels.start * group.known.len() + number * panels.len();
-        let row = start..start + panels.len();
-        (panels, row)
+        let first = 2 * (panels.start * group.known.len() + number * panels.len());
+        let second = first + panels.len();
+        let rows = [first..second, second..second + panels.len()];
+        (panels, rows)
     }
 }
 
-/// Sort pairs by panel; queries of a panel keep their order.
-fn by_panel(pairs: &[Pair], panels: Range<usize>, starts: &mut Vec<u32>, sorted: &mut Vec<Pair>) {
+/// Sort by panel; queries of a panel keep their order.
+fn by_panel(hits: &[Hit], panels: Range<usize>, starts: &mut Vec<u32>, sorted: &mut Vec<Hit>) {
+    let at = |hit: &Hit| hit.place as usize / LANES - panels.start;
     starts.clear();
     starts.resize(panels.len() + 1, 0);
-    for pair in pairs {
-        starts[pair.panel as usize - panels.start + 1] += 1;
+    for hit in hits {
+        starts[at(hit) + 1] += 1;
     }
     for at in 1..starts.len() {
         starts[at] += starts[at - 1];
     }
     sorted.clear();
-    sorted.resize(pairs.len(), Pair::default());
-    for pair in pairs {
-        let place = &mut starts[pair.panel as usize - panels.start];
-        sorted[*place as usize] = *pair;
+    sorted.resize(hits.len(), Hit::default());
+    for hit in hits {
+        let place = &mut starts[at(hit)];
+        sorted[*place as usize] = *hit;
         *place += 1;
     }
 }

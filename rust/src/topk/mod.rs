@@ -1,8 +1,8 @@
 //! Exact top-k over dense vectors.
 //!
 //! A scan of 8-bit copies of the items (`store`, `kernels`) with a proven bound (`bound`) leaves a few more items
-//! than are asked for; the canonical score (`canonical`) of these alone decides the list. The scan keeps one
-//! number for each query and panel of 16 items, never the scores.
+//! than are asked for; the canonical score (`canonical`) of these alone decides the list. The scan keeps two
+//! numbers for each query and panel of 16 items, never the scores.
 
 mod axes;
 mod bound;
@@ -297,7 +297,13 @@ impl ItemIndex {
                 wanted.excluded.sort_unstable();
             }
         }
-        finder.find(Scanned { group, maxima }, queries, scratch);
+        let codes: Vec<_> = group.codes().collect();
+        let scanned = Scanned {
+            group,
+            codes: &codes,
+            maxima,
+        };
+        finder.find(scanned, queries, scratch);
         for (ranking, (items, scores)) in scratch.rankings.iter().zip(lists) {
             write_row(&ranking.best, items, scores);
         }

@@ -40,35 +40,58 @@ pub fn largest(values: &[f32]) -> f32 {
     all.fold(0.0, |largest, value| value.abs().max(largest))
 }
 
-/// Write the integers nearest to `values / step`, within `±limit`.
+/// Values that are rounded side by side.
+const BLOCK: usize = 16;
+
+/// Write the integers nearest to `values / step`, within `±limit`; `out` may be longer.
 #[inline(always)]
 pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
-    let (inverse, limit) = (1.0 / step, f32::from(limit));
-    let mut sum = 0_i32;
-    let (mut lengths, mut errors) = ([0.0_f64; 8], [0.0_f64; 8]);
-    let chunks = values.chunks(8).zip(out.chunks_mut(8));
-    for (values, out) in chunks {
-        for (lane, (&value, out)) in values.iter().zip(out).enumerate() {
-            // Added to this, a small number loses what follows its point, and its integer stands in the lowest
-            // bits: rounding that the compiler turns into vectors.
-            const SHIFT: f32 = 12_582_912.0;
-            let shifted = (value * inverse).clamp(-limit, limit) + SHIFT;
-            let integer = shifted.to_bits().cast_signed() - SHIFT.to_bits().cast_signed();
-            let rounded = shifted - SHIFT;
-            *out = integer as i8;
-            sum += integer;
-            // Exact in float64: an integer of 8 bits times a float32.
-            let back = f64::from(rounded) * f64::from(step);
-            let error = f64::from(value) - back;
-            lengths[lane] += back * back;
-            errors[lane] += error * error;
-        }
+    let mut sums = Sums::default();
+    let (blocks, rest) = values.as_chunks::<BLOCK>();
+    let (outs, last) = out[..values.len()].as_chunks_mut::<BLOCK>();
+    for (values, out) in blocks.iter().zip(outs) {
+        sums.round(values, step, limit, out);
+    }
+    if !rest.is_empty() {
+        // Zeros add nothing.
+        let (mut values, mut out) = ([0.0; BLOCK], [0; BLOCK]);
+        values[..rest.len()].copy_from_slice(rest);
+        sums.round(&values, step, limit, &mut out);
+        last.copy_from_slice(&out[..rest.len()]);
     }
     Rounded {
         step,
-        length: lengths.iter().sum::<f64>().sqrt(),
-        error: errors.iter().sum::<f64>().sqrt(),
-        sum,
+        length: sums.lengths.iter().sum::<f64>().sqrt(),
+        error: sums.errors.iter().sum::<f64>().sqrt(),
+        sum: sums.integers.iter().sum(),
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    integers: [i32; BLOCK],
+    lengths: [f64; BLOCK],
+    errors: [f64; BLOCK],
+}
+
+impl Sums {
+    #[inline(always)]
+    fn round(&mut self, values: &[f32; BLOCK], step: f32, limit: i8, out: &mut [i8; BLOCK]) {
+        // Added to this, a small number loses what follows its point, and its integer stands in the lowest
+        // bits: rounding that the compiler turns into vectors.
+        const SHIFT: f32 = 12_582_912.0;
+        let (inverse, limit) = (1.0 / step, f32::from(limit));
+        for lane in 0..BLOCK {
+            let shifted = (values[lane] * inverse).clamp(-limit, limit) + SHIFT;
+            let integer = shifted.to_bits().cast_signed() - SHIFT.to_bits().cast_signed();
+            out[lane] = integer as i8;
+            self.integers[lane] += integer;
+            // Exact in float64: an integer of 8 bits times a float32.
+            let back = f64::from(shifted - SHIFT) * f64::from(step);
+            let error = f64::from(values[lane]) - back;
+            self.lengths[lane] += back * back;
+            self.errors[lane] += error * error;
+        }
     }
 }
 

@@ -59,8 +59,8 @@ impl Group {
         longest: f64,
         kernels: Kernels,
     ) {
-        let limit = kernels.query_limit();
         let (dim, width) = (space.centre.len(), space.width());
+        let limit = kernels.query_limit(width);
         let n_queries = queries.len() / dim;
         let few = n_queries < FEW;
         self.depth = if few { space.front() } else { width };
@@ -141,6 +141,7 @@ impl Group {
         if errors.is_none() {
             return;
         }
+        let limit = kernels.query_limit(dim);
         self.codes.resize(queries.len(), 0);
         let rows = self.scaled.chunks_exact(dim);
         let places = self.known.iter_mut().zip(self.codes.chunks_exact_mut(dim));

@@ -34,8 +34,6 @@ pub struct Ranking {
     query: Vec<f64>,
     /// No product with an item is larger.
     reach: f64,
-    /// Places that have been scored, ascending.
-    seen: Vec<u32>,
 }
 
 impl Ranking {
@@ -43,7 +41,6 @@ impl Ranking {
     pub fn start(&mut self, query: &[f32], reach: f64, kernels: Kernels) {
         self.reach = reach;
         self.best.clear();
-        self.seen.clear();
         self.query.resize(query.len(), 0.0);
         kernels.compiled(
             #[inline(always)]
@@ -53,14 +50,6 @@ impl Ranking {
                 }
             },
         );
-    }
-
-    /// Forget the candidates that have been scored; those with the highest bounds first.
-    pub fn order(&self, candidates: &mut Vec<Hit>) {
-        if !self.seen.is_empty() {
-            candidates.retain(|candidate| self.seen.binary_search(&candidate.place).is_err());
-        }
-        candidates.sort_unstable_by(|left, right| right.most.total_cmp(&left.most));
     }
 }
 
@@ -92,9 +81,6 @@ impl Ranker<'_> {
         for start in (0..candidates.len()).step_by(BATCH) {
             self.score(start, candidates, ranking);
         }
-        let seen = &mut ranking.seen;
-        seen.extend(candidates.iter().map(|candidate| candidate.place));
-        seen.sort_unstable();
     }
 
     /// Score what was gathered, the highest bounds first, until no bound reaches the list.

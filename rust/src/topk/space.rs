@@ -206,12 +206,13 @@ pub fn length(row: &[f32]) -> f64 {
     dot(row, row).sqrt()
 }
 
-/// Dot in float64, eight sums side by side.
+/// Dot in float64, sums side by side.
 #[inline(always)]
 pub fn dot(left: &[f32], right: &[f32]) -> f64 {
-    let mut sums = [0.0_f64; 8];
-    let (a, rest) = left.as_chunks::<8>();
-    let (b, other_rest) = right.as_chunks::<8>();
+    const SUMS: usize = 32;
+    let mut sums = [0.0_f64; SUMS];
+    let (a, rest) = left.as_chunks::<SUMS>();
+    let (b, other_rest) = right.as_chunks::<SUMS>();
     for (a, b) in a.iter().zip(b) {
         for (sum, (&a, &b)) in sums.iter_mut().zip(a.iter().zip(b)) {
             *sum += f64::from(a) * f64::from(b);

@@ -4,7 +4,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::avx512::{expect, largest_of_four, listable};
+use super::avx512::{expect, listable, two_largest_of_four};
 use super::{LANES, Panels, Queries, TILE};
 
 /// Queries of a tile.
@@ -79,13 +79,14 @@ pub unsafe fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) 
                     let dots = unsafe { _mm512_load_si512(sums[panel].0[row].as_ptr().cast()) };
                     _mm512_add_epi32(dots, start)
                 });
-                let most = largest_of_four(listable(four, *lanes));
-                // SAFETY: row `first + row` of `out` has `n_panels` places, of which four begin here.
+                let (firsts, seconds) = two_largest_of_four(listable(four, *lanes));
+                // SAFETY: row `first + row` of `out` has twice `n_panels` places, of which four begin here and
+                // four in the second half.
                 unsafe {
-                    let place = out
-                        .as_mut_ptr()
-                        .add((first + row) * n_panels + number * TILE);
-                    _mm_storeu_si128(place.cast(), most);
+                    let row = out.as_mut_ptr().add((first + row) * 2 * n_panels);
+                    let place = row.add(number * TILE);
+                    _mm_storeu_si128(place.cast(), firsts);
+                    _mm_storeu_si128(place.add(n_panels).cast(), seconds);
                 }
             }
         }

@@ -6,7 +6,7 @@ macro_rules! path {
         pub mod $name {
             use std::arch::x86_64::*;
 
-            use super::super::sweep::{self, Maxima};
+            use super::super::sweep::{self, Maxima, Top};
             use super::super::{AHEAD, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries};
             use super::super::{project, unordered};
 
@@ -20,12 +20,12 @@ macro_rules! path {
                 for (number, &lanes) in panels.lanes.iter().enumerate() {
                     for first in (0..n_queries).step_by(QUERIES) {
                         // SAFETY: panel `number` has `size` bytes; the rows of a tile exist in all three, and
-                        // a row of `out` has `n_panels` places.
+                        // a row of `out` has twice `n_panels` places.
                         unsafe {
                             let panel = panels.bytes.as_ptr().add(number * size);
                             let values = queries.values.as_ptr().add(first * panels.width);
                             let starts = queries.starts.as_ptr().add(first);
-                            let out = out.as_mut_ptr().add(first * n_panels + number);
+                            let out = out.as_mut_ptr().add(first * 2 * n_panels + number);
                             let tile = (panel, panels.width, lanes);
                             match n_queries - first {
                                 1 => tile_maxima::<1>(tile, values, starts, out, n_panels),
@@ -45,7 +45,7 @@ macro_rules! path {
 
             /// # Safety
             /// The panel holds at least `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers,
-            /// `out` a place every `stride`.
+            /// `out` two places every `2 * n_panels`, `n_panels` apart.
             #[inline]
             #[target_feature(enable = $features)]
             unsafe fn tile_maxima<const M: usize>(
@@ -53,26 +53,60 @@ macro_rules! path {
                 values: *const i8,
                 starts: *const i32,
                 out: *mut i32,
-                stride: usize,
+                n_panels: usize,
             ) {
                 // SAFETY: as promised by the caller.
                 unsafe {
                     let sums = dots_of_one::<M>(panel, values, starts, width);
-                    for (row, &[mut low, mut high]) in sums.iter().enumerate() {
+                    for (row, &[low, high]) in sums.iter().enumerate() {
+                        let mut low = with_lanes(low, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+                        let mut high =
+                            with_lanes(high, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15));
                         if lanes != u16::MAX {
                             low = listable(low, lanes);
                             high = listable(high, lanes >> 8);
                         }
-                        let eight = _mm256_max_epi32(low, high);
-                        let four = _mm_max_epi32(
-                            _mm256_castsi256_si128(eight),
-                            _mm256_extracti128_si256::<1>(eight),
+                        let (first, second) =
+                            (_mm256_max_epi32(low, high), _mm256_min_epi32(low, high));
+                        let (first, second) = larger_two(halves(first), halves(second));
+                        let (first, second) = larger_two(
+                            [first, _mm_shuffle_epi32::<0x4e>(first)],
+                            [second, _mm_shuffle_epi32::<0x4e>(second)],
                         );
-                        let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0x4e>(four));
-                        let one = _mm_max_epi32(two, _mm_shuffle_epi32::<0xb1>(two));
-                        *out.add(row * stride) = _mm_cvtsi128_si32(one);
+                        let (first, second) = larger_two(
+                            [first, _mm_shuffle_epi32::<0xb1>(first)],
+                            [second, _mm_shuffle_epi32::<0xb1>(second)],
+                        );
+                        let out = out.add(row * 2 * n_panels);
+                        *out = _mm_cvtsi128_si32(first);
+                        *out.add(n_panels) = _mm_cvtsi128_si32(second);
                     }
                 }
+            }
+
+            /// A dot and its lane in one number.
+            #[target_feature(enable = $features)]
+            fn with_lanes(dots: __m256i, lanes: __m256i) -> __m256i {
+                _mm256_or_si256(_mm256_slli_epi32::<4>(dots), lanes)
+            }
+
+            #[target_feature(enable = $features)]
+            fn halves(eight: __m256i) -> [__m128i; 2] {
+                [
+                    _mm256_castsi256_si128(eight),
+                    _mm256_extracti128_si256::<1>(eight),
+                ]
+            }
+
+            /// The two largest of two pairs: the larger first, and the best of the others.
+            #[target_feature(enable = $features)]
+            fn larger_two(firsts: [__m128i; 2], seconds: [__m128i; 2]) -> (__m128i, __m128i) {
+                let other = _mm_min_epi32(firsts[0], firsts[1]);
+                let second = _mm_max_epi32(seconds[0], seconds[1]);
+                (
+                    _mm_max_epi32(firsts[0], firsts[1]),
+                    _mm_max_epi32(other, second),
+                )
             }
 
             /// The sums of lanes whose bit is set, `i32::MIN` in the others.
@@ -221,7 +255,7 @@ macro_rules! path {
 
             /// See [`sweep::sweep`].
             #[target_feature(enable = $features)]
-            pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
+            pub fn sweep(maxima: Maxima<'_>, take: impl FnMut(Top)) {
                 sweep::sweep(maxima, take);
             }
         }

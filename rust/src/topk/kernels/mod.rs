@@ -33,7 +33,7 @@ use crate::error::Result;
 use crate::simd::compiled_for;
 
 pub use project::BLOCK;
-pub use sweep::{Maxima, PanelStats, count};
+pub use sweep::{Maxima, PanelStats, Top, count, lane_of};
 pub use views::{CodeQuery, CodeRows, Hit, Look, Panels, Queries};
 
 /// Items of a panel: one 512-bit register holds four bytes of each.
@@ -91,18 +91,21 @@ impl Kernels {
         }
     }
 
-    /// Largest absolute value of a query's bytes. AVX2 adds pairs of products in 16 bits: 2 · 255 · 63
-    /// still fits, 2 · 255 · 127 would not.
-    pub fn query_limit(self) -> i8 {
-        match self {
+    /// Largest absolute value of the bytes of a query of a width. AVX2 adds pairs of products in 16 bits:
+    /// 2 · 255 · 63 still fits, 2 · 255 · 127 would not. A dot and its lane stand in 32 bits: LANES · 127 · 127
+    /// times the width fits to a width of 8,321.
+    pub fn query_limit(self, width: usize) -> i8 {
+        let most = match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 63,
             _ => 127,
-        }
+        };
+        let fits = (i32::MAX as usize / LANES - 1) / (127 * width);
+        i8::try_from(fits).map_or(most, |fits| fits.min(most))
     }
 
-    /// The largest dot of each query with each panel's listable lanes, (query, panel); `i32::MIN` where a
-    /// panel has none.
+    /// The two largest dots of each query with each panel's listable lanes, each times [`LANES`] and its lane
+    /// added: (query, 2, panel). `i32::MIN` where a panel has no such.
     ///
     /// # Panics
     /// If a length does not fit the others: the loops below read without looking.
@@ -112,7 +115,7 @@ impl Kernels {
         assert!(n_panels.is_multiple_of(TILE));
         assert_eq!(panels.bytes.len(), n_panels * LANES * panels.width);
         assert_eq!(queries.values.len(), queries.starts.len() * panels.width);
-        assert_eq!(out.len(), queries.starts.len() * n_panels);
+        assert_eq!(out.len(), queries.starts.len() * 2 * n_panels);
         // SAFETY: the lengths are as the kernels need them (above); `chosen` found the instructions.
         unsafe {
             match self {
@@ -211,11 +214,11 @@ impl Kernels {
         }
     }
 
-    /// The places of `maxima` whose upper bound reaches what is needed, each given to `take`.
+    /// The panels whose upper bound reaches what is needed, each given to `take`.
     ///
     /// # Panics
-    /// If the statistics are of another number of panels.
-    pub fn sweep(self, maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
+    /// If the statistics or the second dots are of another number of panels.
+    pub fn sweep(self, maxima: Maxima<'_>, take: impl FnMut(Top)) {
         // SAFETY: `chosen` found the instructions.
         unsafe {
             match self {

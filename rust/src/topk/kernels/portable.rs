@@ -6,15 +6,20 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let size = LANES * panels.width;
     let rows = queries.values.chunks_exact(panels.width);
     let n_panels = panels.lanes.len();
-    for ((query, &start), out) in rows.zip(queries.starts).zip(out.chunks_exact_mut(n_panels)) {
+    let outs = out.chunks_exact_mut(2 * n_panels);
+    for ((query, &start), out) in rows.zip(queries.starts).zip(outs) {
+        let (firsts, seconds) = out.split_at_mut(n_panels);
         let each = panels.bytes.chunks_exact(size).zip(panels.lanes);
-        for (out, (panel, &lanes)) in out.iter_mut().zip(each) {
+        for ((panel, &lanes), (first, second)) in each.zip(firsts.iter_mut().zip(seconds)) {
             let scores = panel_scores(panel, query, start);
-            *out = (0..LANES)
-                .filter(|lane| lanes >> lane & 1 == 1)
-                .map(|lane| scores[lane])
-                .max()
-                .unwrap_or(i32::MIN);
+            (*first, *second) = (i32::MIN, i32::MIN);
+            for (lane, score) in scores.into_iter().enumerate() {
+                if lanes >> lane & 1 == 1 {
+                    let dot = score * LANES as i32 + lane as i32;
+                    *second = (*second).max(dot.min(*first));
+                    *first = (*first).max(dot);
+                }
+            }
         }
     }
 }

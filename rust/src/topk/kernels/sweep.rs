@@ -48,11 +48,13 @@ impl PanelStats<'_> {
     }
 }
 
-/// The maxima of one query, and its side of the bound.
+/// The largest dots of one query, and its side of the bound.
 #[derive(Debug, Clone, Copy)]
 pub struct Maxima<'a> {
-    /// Largest dot of each panel, a multiple of [`LANES`] panels.
-    pub values: &'a [i32],
+    /// Largest dot of each panel with its lane (see [`super::Kernels::maxima`]), a multiple of [`LANES`] panels.
+    pub firsts: &'a [i32],
+    /// The second largest.
+    pub seconds: &'a [i32],
     /// The panels' side.
     pub stats: PanelStats<'a>,
     /// Step of the query's 8-bit values.
@@ -63,19 +65,45 @@ pub struct Maxima<'a> {
     pub needed: f32,
 }
 
-/// Give `take` every panel whose bound is not below what is needed.
+/// A panel whose bound reaches what is needed.
+#[derive(Debug, Clone, Copy)]
+pub struct Top {
+    /// Place among the panels.
+    pub panel: usize,
+    /// Lane of the largest dot.
+    pub lane: u32,
+    /// Bound of that lane.
+    pub most: f32,
+    /// Whether another lane may reach it too.
+    pub more: bool,
+}
+
+/// Lane that stands with a dot.
 #[inline(always)]
-pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
+pub fn lane_of(dot: i32) -> u32 {
+    dot.cast_unsigned() % LANES as u32
+}
+
+/// Give `take` every panel whose bound is not below what is needed. A dot keeps its lane, which adds less than 1
+/// to it: a bound grows by that.
+#[inline(always)]
+pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
     let Maxima {
-        values,
+        firsts,
+        seconds,
         stats,
         step,
         factors,
         needed,
     } = maxima;
+    let step = step / LANES as f32;
     let blocks = |column| <[f32]>::as_chunks::<LANES>(column).0;
-    let values = values.as_chunks::<LANES>().0;
-    let n_blocks = values.len();
+    let (firsts, seconds) = (
+        firsts.as_chunks::<LANES>().0,
+        seconds.as_chunks::<LANES>().0,
+    );
+    let n_blocks = firsts.len();
+    let seconds = &seconds[..n_blocks];
     let (scale, length) = (
         &blocks(stats.scale)[..n_blocks],
         &blocks(stats.length)[..n_blocks],
@@ -93,19 +121,24 @@ pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
             rest: &rest[block],
             loss: &loss[block],
         };
-        let bound = |lane: usize| stats.side(lane, step, factors).bound(values[block][lane]);
+        let side = |lane: usize| stats.side(lane, step, factors);
         let mut bounds = [0.0_f32; LANES];
-        for (lane, out) in bounds.iter_mut().enumerate() {
-            *out = bound(lane);
+        for (at, out) in bounds.iter_mut().enumerate() {
+            *out = side(at).bound(firsts[block][at]);
         }
         // A fold without a branch: nearly every block ends here.
         if bounds
             .iter()
             .fold(false, |any, &bound| any | !(bound < needed))
         {
-            for (lane, &bound) in bounds.iter().enumerate() {
-                if !(bound < needed) {
-                    take(block * LANES + lane);
+            for (at, &most) in bounds.iter().enumerate() {
+                if !(most < needed) {
+                    take(Top {
+                        panel: block * LANES + at,
+                        lane: lane_of(firsts[block][at]),
+                        most,
+                        more: !(side(at).bound(seconds[block][at]) < needed),
+                    });
                 }
             }
         }

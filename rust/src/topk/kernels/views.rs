@@ -42,7 +42,7 @@ pub struct Look<'a> {
 }
 
 /// An item that may belong to a query's list.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Hit {
     /// Number of the query in its group.
     pub query: u32,

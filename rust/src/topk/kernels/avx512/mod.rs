@@ -4,11 +4,11 @@ mod scan;
 
 use std::arch::x86_64::*;
 
-use super::sweep::Maxima;
+use super::sweep::{Maxima, Top, lane_of};
 use super::{AHEAD, CodeQuery, CodeRows, Hit, LANES, Look};
 use super::{project, unordered};
 
-pub use scan::{expect, largest_of_four, listable, maxima};
+pub use scan::{expect, listable, maxima, two_largest_of_four};
 
 /// Queries that look at a panel together.
 const TOGETHER: usize = 8;
@@ -178,11 +178,12 @@ pub fn squared_distance(row: &[f32], query: &[f64]) -> f64 {
     unordered::squared_distance(row, query, |sum, a, b| a.mul_add(b, sum))
 }
 
-/// See [`sweep::sweep`], whose loop this is.
+/// See [`super::sweep::sweep`], whose loop this is.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
+pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
     let Maxima {
-        values,
+        firsts,
+        seconds,
         stats,
         step,
         factors,
@@ -195,30 +196,44 @@ pub fn sweep(maxima: Maxima<'_>, take: &mut dyn FnMut(usize)) {
         stats.rest,
         stats.loss,
     ];
-    assert!(columns.iter().all(|column| column.len() >= values.len()));
+    assert!(columns.iter().all(|column| column.len() >= firsts.len()));
+    assert!(seconds.len() >= firsts.len());
     let [scale, length, rounding, rest, loss] = columns.map(<[f32]>::as_ptr);
-    let (step, needed) = (_mm512_set1_ps(step), _mm512_set1_ps(needed));
+    let (step, needed) = (_mm512_set1_ps(step / LANES as f32), _mm512_set1_ps(needed));
     let factors = [
         _mm512_set1_ps(factors[0]),
         _mm512_set1_ps(factors[1]),
         _mm512_set1_ps(factors[2]),
     ];
-    for first in (0..values.len() / LANES * LANES).step_by(LANES) {
-        // SAFETY: all six hold `LANES` numbers from `first` on.
-        let mut reached = unsafe {
-            let dots = _mm512_cvtepi32_ps(_mm512_loadu_si512(values.as_ptr().add(first).cast()));
-            let scaled =
-                _mm512_mul_ps(dots, _mm512_mul_ps(step, _mm512_loadu_ps(scale.add(first))));
-            let length = _mm512_mul_ps(factors[0], _mm512_loadu_ps(length.add(first)));
-            let rounding = _mm512_mul_ps(factors[1], _mm512_loadu_ps(rounding.add(first)));
-            let rest = _mm512_mul_ps(factors[2], _mm512_loadu_ps(rest.add(first)));
+    for block in (0..firsts.len() / LANES * LANES).step_by(LANES) {
+        // SAFETY: all seven hold `LANES` numbers from `block` on.
+        unsafe {
+            let dots = |of: &[i32]| _mm512_loadu_si512(of.as_ptr().add(block).cast());
+            let length = _mm512_mul_ps(factors[0], _mm512_loadu_ps(length.add(block)));
+            let rounding = _mm512_mul_ps(factors[1], _mm512_loadu_ps(rounding.add(block)));
+            let rest = _mm512_mul_ps(factors[2], _mm512_loadu_ps(rest.add(block)));
             let errors = _mm512_add_ps(_mm512_add_ps(length, rounding), rest);
-            let plus = _mm512_sub_ps(errors, _mm512_loadu_ps(loss.add(first)));
-            _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(_mm512_add_ps(scaled, plus), needed)
-        };
-        while reached != 0 {
-            take(first + reached.trailing_zeros() as usize);
-            reached &= reached - 1;
+            let plus = _mm512_sub_ps(errors, _mm512_loadu_ps(loss.add(block)));
+            let scale = _mm512_mul_ps(step, _mm512_loadu_ps(scale.add(block)));
+            let bound = |dots| _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dots), scale), plus);
+            let most = bound(dots(firsts));
+            let mut reached = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(most, needed);
+            if reached == 0 {
+                continue;
+            }
+            let more = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(bound(dots(seconds)), needed);
+            let mut bounds = [0.0; LANES];
+            _mm512_storeu_ps(bounds.as_mut_ptr(), most);
+            while reached != 0 {
+                let at = reached.trailing_zeros() as usize;
+                take(Top {
+                    panel: block + at,
+                    lane: lane_of(firsts[block + at]),
+                    most: bounds[at],
+                    more: more >> at & 1 == 1,
+                });
+                reached &= reached - 1;
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The scan of all panels: the largest dot of each query with each.
+//! The scan of all panels: the two largest dots of each query with each.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -25,11 +25,11 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
             let m = QUERIES.min(n_queries - first);
             let share = first * lines / n_queries..(first + m) * lines / n_queries;
             expect(bytes.wrapping_add(TILE * size), share);
-            // SAFETY: rows `first..first + m` exist in all three, and a row of `out` has `n_panels` places.
+            // SAFETY: rows `first..first + m` exist in all three, and a row of `out` has twice `n_panels` places.
             unsafe {
                 let values = queries.values.as_ptr().add(first * panels.width);
                 let starts = queries.starts.as_ptr().add(first);
-                let out = out.as_mut_ptr().add(first * n_panels + number * TILE);
+                let out = out.as_mut_ptr().add(first * 2 * n_panels + number * TILE);
                 match m {
                     1 => tile.maxima::<1, 4>(values, starts, out, n_panels),
                     2 => tile.maxima::<2, 2>(values, starts, out, n_panels),
@@ -62,8 +62,8 @@ struct Tile<'a> {
 
 impl Tile<'_> {
     /// # Safety
-    /// `values` points to `M` rows of `width`, `starts` to `M` numbers, `out` to `M` rows that lie `stride`
-    /// apart and have [`TILE`] places.
+    /// `values` points to `M` rows of `width`, `starts` to `M` numbers, `out` to `M` pairs of rows that lie
+    /// `n_panels` apart and have [`TILE`] places.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn maxima<const M: usize, const CHAINS: usize>(
@@ -71,7 +71,7 @@ impl Tile<'_> {
         values: *const i8,
         starts: *const i32,
         out: *mut i32,
-        stride: usize,
+        n_panels: usize,
     ) {
         let size = LANES * self.width;
         // SAFETY: four panels of `size` bytes stand at `bytes`; the rest as promised by the caller.
@@ -81,17 +81,25 @@ impl Tile<'_> {
             dots_of_four::<M, CHAINS>([a, b, c, d], values, starts, self.width)
         };
         for (row, four) in sums.into_iter().enumerate() {
-            let most = largest_of_four(listable(four, *self.lanes));
-            // SAFETY: row `row` of `out` has four places.
-            unsafe { _mm_storeu_si128(out.add(row * stride).cast(), most) };
+            let (firsts, seconds) = two_largest_of_four(listable(four, *self.lanes));
+            // SAFETY: the pair `row` of rows of `out` has four places each.
+            unsafe {
+                let out = out.add(row * 2 * n_panels);
+                _mm_storeu_si128(out.cast(), firsts);
+                _mm_storeu_si128(out.add(n_panels).cast(), seconds);
+            }
         }
     }
 }
 
-/// The dots of four panels, the least number in place of those of lanes that may not be listed.
+/// The dots of four panels with their lanes, the least number in place of those that may not be listed.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn listable(mut dots: [__m512i; TILE], lanes: [u16; TILE]) -> [__m512i; TILE] {
+    let numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for dots in &mut dots {
+        *dots = _mm512_or_si512(_mm512_slli_epi32::<4>(*dots), numbers);
+    }
     if lanes != [u16::MAX; TILE] {
         for (dots, lanes) in dots.iter_mut().zip(lanes) {
             *dots = _mm512_mask_mov_epi32(_mm512_set1_epi32(i32::MIN), lanes, *dots);
@@ -100,23 +108,43 @@ pub fn listable(mut dots: [__m512i; TILE], lanes: [u16; TILE]) -> [__m512i; TILE
     dots
 }
 
-/// The largest number of each: the larger halves of four registers, again and again.
+/// The largest and the second largest number of each: pairs of all halves of four registers, again and again.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn largest_of_four([a, b, c, d]: [__m512i; TILE]) -> __m128i {
-    let ab = _mm512_max_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-    let cd = _mm512_max_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-    let all = _mm512_max_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    let (low, high) = (
-        _mm512_castsi512_si256(all),
-        _mm512_extracti64x4_epi64::<1>(all),
+pub fn two_largest_of_four([a, b, c, d]: [__m512i; TILE]) -> (__m128i, __m128i) {
+    let (low, high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let (ab, ab_less) = (_mm512_max_epi32(low, high), _mm512_min_epi32(low, high));
+    let (low, high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    let (cd, cd_less) = (_mm512_max_epi32(low, high), _mm512_min_epi32(low, high));
+    let (low, high) = (_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let less = _mm512_max_epi32(
+        _mm512_unpacklo_epi64(ab_less, cd_less),
+        _mm512_unpackhi_epi64(ab_less, cd_less),
     );
-    let all = _mm256_max_epi32(low, high);
+    let first = _mm512_max_epi32(low, high);
+    let second = _mm512_max_epi32(_mm512_min_epi32(low, high), less);
     let (low, high) = (
-        _mm256_castsi256_si128(all),
-        _mm256_extracti128_si256::<1>(all),
+        _mm512_castsi512_si256(first),
+        _mm512_extracti64x4_epi64::<1>(first),
     );
-    _mm_max_epi32(low, high)
+    let less = _mm256_max_epi32(
+        _mm512_castsi512_si256(second),
+        _mm512_extracti64x4_epi64::<1>(second),
+    );
+    let first = _mm256_max_epi32(low, high);
+    let second = _mm256_max_epi32(_mm256_min_epi32(low, high), less);
+    let (low, high) = (
+        _mm256_castsi256_si128(first),
+        _mm256_extracti128_si256::<1>(first),
+    );
+    let less = _mm_max_epi32(
+        _mm256_castsi256_si128(second),
+        _mm256_extracti128_si256::<1>(second),
+    );
+    (
+        _mm_max_epi32(low, high),
+        _mm_max_epi32(_mm_min_epi32(low, high), less),
+    )
 }
 
 /// Dots of `M` queries with the lanes of four panels, each added up in `CHAINS` parts: a product waits
