@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::gather::{Gatherer, Reached, Scanned, Wanted};
 use super::kernels::Hit;
 use super::rank::{Ranker, Ranking};
+use super::seed::Seed;
 
 /// What all queries of a search share.
 #[derive(Debug, Clone, Copy)]
@@ -44,13 +45,14 @@ impl Finder<'_> {
         let wanted = &mut scratch.wanted[..known.len()];
         let rankings = &mut scratch.rankings[..known.len()];
         self.each(wanted, rankings, |first, wanted, rankings| {
+            let mut seed = Seed::default();
             let numbers = first..;
             for (number, (wanted, ranking)) in
                 numbers.zip(wanted.iter_mut().zip(rankings.iter_mut()))
             {
                 let query = &queries[number * dim..][..dim];
                 ranking.start(query, known[number].asked.reach(), ranker.kernels);
-                gatherer.seed(scanned, number, ranker.k, wanted);
+                gatherer.seed(scanned, number, ranker.k, wanted, &mut seed);
                 ranker.choose(&mut wanted.candidates);
             }
             for (at, ranking) in rankings.iter_mut().enumerate() {

@@ -16,6 +16,8 @@ use crate::simd::prefetch;
 
 /// How many times more items are looked at first where the scan read a part of an item.
 const DEEPER: usize = 4;
+/// Up to so many.
+const DEEPEST: usize = 256;
 
 /// Where all queries of a search look.
 #[derive(Debug, Clone, Copy)]
@@ -111,12 +113,18 @@ impl Gatherer<'_> {
     /// Give a query the `k` items or more that look best, one of a panel; none if so many are not known. Where the
     /// scan reads a part of an item, four times as many are looked at: the best by that part are not the best,
     /// and what `k` items are known to have decides how many panels must be looked at.
-    pub fn seed(self, scanned: Scanned<'_>, number: usize, k: usize, wanted: &mut Wanted) {
+    pub fn seed(
+        self,
+        scanned: Scanned<'_>,
+        number: usize,
+        k: usize,
+        wanted: &mut Wanted,
+        seed: &mut Seed,
+    ) {
         let Scanned { group, maxima, .. } = scanned;
         let n = k.saturating_add(wanted.excluded.len());
         let many = if self.is_part(group) {
-            let known = Seed::MOST.min(self.lanes.len());
-            n.saturating_mul(DEEPER).min(known).max(n)
+            n.saturating_mul(DEEPER).min(DEEPEST).max(n)
         } else {
             n
         };
@@ -125,13 +133,13 @@ impl Gatherer<'_> {
         self.kernels.compiled(
             #[inline(always)]
             || {
-                let mut seed = Seed::default();
+                seed.ask(many);
                 for chunk in 0..self.n_chunks() {
                     let (panels, [firsts, _]) = self.chunk(group, number, chunk);
                     let step = group.known[number].step;
                     seed.add(&maxima[firsts], self.store.stats(panels, group.depth), step);
                 }
-                seed.best(many, |panel, most| {
+                seed.best(|panel, most| {
                     let (panels, [firsts, _]) = self.chunk(group, number, panel / self.chunk);
                     let lane = lane_of(maxima[firsts][panel - panels.start]);
                     let panel = panel as u32;
@@ -190,8 +198,8 @@ impl Gatherer<'_> {
             by_panel(found, panels, starts, sorted);
             self.closer(scanned, sorted);
             found.clear();
-            let reaches = |hit: &&Hit| hit.reaches(wanted[hit.query as usize].needed);
-            found.extend(sorted.iter().filter(reaches));
+            let is_left = |hit: &&Hit| hit.reaches(wanted[hit.query as usize].needed);
+            found.extend(sorted.iter().filter(is_left));
         }
     }
 

@@ -5,32 +5,29 @@
 
 use super::kernels::{LANES, PanelStats, count};
 
-/// Slots that panels fall into by turns.
-const SLOTS: usize = 512;
-const BLOCKS: usize = SLOTS / LANES;
+/// So many times more slots than panels that are asked for: two of these seldom fall into one.
+const SPARE: usize = 8;
 
-/// The largest levels that were seen, by slot, and whose they are.
-#[derive(Debug)]
+/// The largest levels that were seen, by slot, and whose they are. Panels fall into the slots by turns.
+#[derive(Debug, Default)]
 pub struct Seed {
-    levels: [[f32; LANES]; BLOCKS],
+    levels: Vec<[f32; LANES]>,
     /// Block of panels that the level is from.
-    blocks: [[u32; LANES]; BLOCKS],
-    n_blocks: usize,
-}
-
-impl Default for Seed {
-    fn default() -> Self {
-        Self {
-            levels: [[f32::NEG_INFINITY; LANES]; BLOCKS],
-            blocks: [[0; LANES]; BLOCKS],
-            n_blocks: 0,
-        }
-    }
+    blocks: Vec<[u32; LANES]>,
+    n_seen: usize,
+    n_asked: usize,
 }
 
 impl Seed {
-    /// More panels than this are never known.
-    pub const MOST: usize = SLOTS / 2;
+    /// Begin anew, for so many panels.
+    pub fn ask(&mut self, n: usize) {
+        let n_blocks = n.saturating_mul(SPARE).div_ceil(LANES).next_power_of_two();
+        self.levels.clear();
+        self.levels.resize(n_blocks, [f32::NEG_INFINITY; LANES]);
+        self.blocks.resize(n_blocks, [0; LANES]);
+        self.n_seen = 0;
+        self.n_asked = n;
+    }
 
     /// Take in the largest dots (with their lanes, see [`super::kernels::Kernels::maxima`]) of some panels, a
     /// multiple of [`LANES`]. A panel's level is that in the units of all panels, less its loss: a bound of
@@ -41,31 +38,29 @@ impl Seed {
         let firsts = firsts.as_chunks::<LANES>().0;
         let scales = &stats.scale.as_chunks::<LANES>().0[..firsts.len()];
         let losses = &stats.loss.as_chunks::<LANES>().0[..firsts.len()];
+        let turn = self.levels.len() - 1;
         for (at, firsts) in firsts.iter().enumerate() {
-            let block = self.n_blocks + at;
-            let slots = &mut self.levels[block % BLOCKS];
-            let owners = &mut self.blocks[block % BLOCKS];
-            let mut levels = [0.0; LANES];
-            for (lane, level) in levels.iter_mut().enumerate() {
-                *level = firsts[lane] as f32 * (step * scales[at][lane]) - losses[at][lane];
+            let block = self.n_seen + at;
+            // Copies, and bits instead of branches: the compiler turns all of it into vectors.
+            let (slots, owners) = (self.levels[block & turn], self.blocks[block & turn]);
+            let (mut levels, mut blocks) = ([0.0; LANES], [0; LANES]);
+            for lane in 0..LANES {
+                let level = firsts[lane] as f32 * (step * scales[at][lane]) - losses[at][lane];
+                let better = u32::from(level > slots[lane]).wrapping_neg();
+                levels[lane] = f32::max(level, slots[lane]);
+                blocks[lane] = block as u32 & better | owners[lane] & !better;
             }
-            // Bits instead of branches, which the compiler turns into vectors.
-            for ((owner, slot), &level) in owners.iter_mut().zip(slots.iter()).zip(&levels) {
-                let better = u32::from(level > *slot).wrapping_neg();
-                *owner = block as u32 & better | *owner & !better;
-            }
-            for (slot, level) in slots.iter_mut().zip(levels) {
-                *slot = if level > *slot { level } else { *slot };
-            }
+            self.levels[block & turn] = levels;
+            self.blocks[block & turn] = blocks;
         }
-        self.n_blocks += firsts.len();
+        self.n_seen += firsts.len();
     }
 
-    /// At least `n` panels with the highest levels and not many more, numbered as they came, each with its level;
-    /// none if no such are known.
+    /// As many panels as were asked for or a few more, the highest that are known, numbered as they came, each
+    /// with its level; none if there are fewer.
     #[inline(always)]
-    pub fn best(&self, n: usize, mut take: impl FnMut(usize, f32)) {
-        let level = self.reached_by(n);
+    pub fn best(&self, mut take: impl FnMut(usize, f32)) {
+        let level = self.reached();
         if level == f32::NEG_INFINITY {
             return;
         }
@@ -84,12 +79,10 @@ impl Seed {
         }
     }
 
-    /// A level that at least `n` panels reach and not many more, −∞ if no such is known.
+    /// A level that as many slots reach as were asked for and not many more, −∞ if no such is known.
     #[inline(always)]
-    fn reached_by(&self, n: usize) -> f32 {
-        if n > Self::MOST || n > self.n_blocks * LANES {
-            return f32::NEG_INFINITY;
-        }
+    fn reached(&self) -> f32 {
+        let n = self.n_asked;
         let slots = self.levels.as_flattened();
         let (mut highs, mut lows) = ([f32::MIN; LANES], [f32::MAX; LANES]);
         for slots in &self.levels {
@@ -105,7 +98,7 @@ impl Seed {
         }
         let mut high = highs.iter().copied().fold(f32::MIN, f32::max);
         let mut low = lows.iter().copied().fold(high, f32::min);
-        if count(slots, low) < n {
+        if n > self.n_seen * LANES || count(slots, low) < n {
             return f32::NEG_INFINITY;
         }
         for _ in 0..10 {
@@ -126,6 +119,8 @@ impl Seed {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     #[test]
@@ -139,41 +134,33 @@ mod tests {
             rest: &zero,
             loss: &zero,
         };
-        let mut seed = Seed::default();
-        seed.add(
-            &firsts[..800],
-            PanelStats {
-                scale: &scale[..800],
-                loss: &zero[..800],
-                ..stats
-            },
-            32.0,
-        );
-        seed.add(
-            &firsts[800..],
-            PanelStats {
-                scale: &scale[800..],
-                loss: &zero[800..],
-                ..stats
-            },
-            32.0,
-        );
-        let best = |seed: &Seed, n| {
+        let best = |n: usize, parts: &[Range<usize>]| {
+            let mut seed = Seed::default();
+            seed.ask(n);
+            for part in parts {
+                let stats = PanelStats {
+                    scale: &scale[part.clone()],
+                    loss: &zero[part.clone()],
+                    ..stats
+                };
+                seed.add(&firsts[part.clone()], stats, 32.0);
+            }
             let mut found = Vec::new();
-            seed.best(n, |panel, level| found.push((panel, level)));
+            seed.best(|panel, level| found.push((panel, level)));
             found
         };
-        for n in [1, 5, 20, 128, 256] {
-            let found = best(&seed, n);
+        let parts = [0..800, 800..1600];
+        for n in [1, 5, 20, 128, 256, 1000] {
+            let found = best(n, &parts);
             assert!(found.len() >= n && found.len() <= 2 * n + 16, "{n}");
             let worst = found.iter().map(|pair| pair.1).fold(f32::MAX, f32::min);
             let reached = firsts.iter().filter(|&&most| most as f32 >= worst).count();
-            assert!(reached <= 4 * n + 16, "{n}: {reached}");
+            assert!(reached <= 2 * n + 16, "{n}: {reached}");
             for (panel, level) in found {
                 assert_eq!(firsts[panel] as f32, level);
             }
         }
-        assert!(best(&seed, 257).is_empty());
-        assert!(best(&Seed::default(), 1).is_empty());
+        assert!(best(1601, &parts).is_empty());
+        assert!(best(1, &[]).is_empty());
     }
 }
