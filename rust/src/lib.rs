@@ -10,6 +10,7 @@ pub mod cpu;
 pub mod csr;
 pub mod error;
 pub mod fusion;
+pub mod helper;
 pub mod knn;
 pub mod lists;
 pub mod mapped;

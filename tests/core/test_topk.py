@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -233,6 +236,36 @@ def test_threads_that_share_a_large_catalogue_find_the_same(path, n_queries):
         assert_same(index.search(queries, 20, exclude=exclude, n_threads=n_threads), alone)
     if path == llmseq.core.cpu_paths()[-1]:
         assert_same(alone, reference.top_k(queries, vectors, 20, exclude=exclude))
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_calls_that_follow_one_another_find_the_same(path, similarity):
+    """A helper that stays awake between them does half of each."""
+    vectors, queries = spread(4_100, 24, seed=1), spread(300, 24, seed=2)
+    mask = np.arange(4_100) % 5 > 0
+    exclude = Ragged.from_lists([[row, row * 9, 4_099] for row in range(300)])
+    index = llmseq.core.ItemIndex(vectors, similarity)
+    for k in (1, 20, 3_000):
+        together = index.search(queries, k, exclude, mask, n_threads=1)
+        alone = [
+            index.search(queries[[row]], k, Ragged.from_lists([exclude[row]]), mask, n_threads=2)
+            for row in range(300)
+        ]
+        assert_same([np.concatenate(part) for part in zip(*alone, strict=True)], together)
+    if sys.platform == "linux" and llmseq.core.thread_count() > 1:
+        names = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+        assert "llmseq-helper" in names
+
+
+@pytest.mark.parametrize("dim", [8_320, 8_324, 65_536])
+def test_the_largest_dots_of_wide_vectors_fit(path, dim):
+    rng = np.random.default_rng(3)
+    rows = np.where(rng.random((40, 1)) < 0.5, -1.0, 1.0) * np.ones((40, dim))
+    rows += rng.normal(size=rows.shape) * 1e-3
+    rows[:20] *= rng.random((20, 1))
+    for similarity in SIMILARITIES:
+        compiled = llmseq.core.top_k(rows[:8], rows, 5, similarity=similarity)
+        assert_same(compiled, reference.top_k(rows[:8], rows, 5, similarity=similarity))
 
 
 def test_an_unknown_path_names_those_that_are_here(monkeypatch):

@@ -10,7 +10,6 @@ use super::arrays::{
     ListArrays, RaggedArrays, list_arrays, matrix, optional, part_arrays, sessions,
 };
 use super::run::{checked, run, run_here};
-use crate::parallel::Stop;
 use crate::topk::{self, Allowed, Similarity};
 
 /// Item vectors ready to be searched.
@@ -84,11 +83,15 @@ impl ItemIndex {
             exclude,
             candidates: optional(py, candidates.as_ref(), "candidates")?,
         };
-        let search = |stop: &Stop| self.0.search(queries, k, allowed, stop);
         let lists = if self.0.is_short(n_queries) {
-            run_here(py, search)
+            let welcome = n_threads > 1;
+            run_here(py, |stop| {
+                self.0.search_helped(queries, k, allowed, stop, welcome)
+            })
         } else {
-            run(py, n_threads, search)
+            run(py, n_threads, |stop| {
+                self.0.search(queries, k, allowed, stop)
+            })
         }?;
         list_arrays(py, lists, n_queries)
     }

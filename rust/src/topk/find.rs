@@ -9,6 +9,11 @@ use super::gather::{Gatherer, Reached, Scanned, Wanted};
 use super::kernels::Hit;
 use super::rank::{Ranker, Ranking};
 use super::seed::Seed;
+use super::store::PADDING;
+use crate::lists::keep_best;
+
+/// Panels from which on two threads are quicker than one.
+const SHARED: usize = 192;
 
 /// What all queries of a search share.
 #[derive(Debug, Clone, Copy)]
@@ -34,9 +39,35 @@ impl Scratch {
         self.wanted.resize_with(n_places, Default::default);
         self.rankings.resize_with(n_places, Default::default);
     }
+
+    /// Take in what was found among other items for the same queries.
+    pub fn join(&mut self, other: &Self, n_queries: usize, k: usize) {
+        let pairs = self.rankings.iter_mut().zip(&other.rankings);
+        for (ranking, other) in pairs.take(n_queries) {
+            ranking.best.extend_from_slice(&other.best);
+            keep_best(&mut ranking.best, k);
+        }
+    }
 }
 
 impl Finder<'_> {
+    /// Two finders that have half of the panels each; `None` if these are too few to be worth it.
+    pub fn halves(self) -> Option<[Self; 2]> {
+        let Gatherer { from, to, .. } = self.gatherer;
+        let n_panels = to - from;
+        if n_panels < SHARED {
+            return None;
+        }
+        let middle = from + (n_panels / 2).next_multiple_of(PADDING);
+        Some([(from, middle), (middle, to)].map(|(from, to)| {
+            let mut half = self;
+            half.gatherer.from = from;
+            half.gatherer.to = to;
+            half.gatherer.chunk = to - from;
+            half
+        }))
+    }
+
     /// Make the lists of a group's queries, for which the scratch has room.
     pub fn find(self, scanned: Scanned<'_>, queries: &[f32], scratch: &mut Scratch) {
         let Self { gatherer, ranker } = self;

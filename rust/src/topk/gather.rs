@@ -30,6 +30,9 @@ pub struct Gatherer<'a> {
     pub loss: bool,
     /// Lanes of each panel that may be listed.
     pub lanes: &'a [u16],
+    /// Panels that are searched, of those that `lanes` knows; a multiple of `PADDING`.
+    pub from: usize,
+    pub to: usize,
     /// Panels of a chunk of maxima, which hold two rows for each query.
     pub chunk: usize,
     /// Whether a group's chunks are shared among threads.
@@ -95,7 +98,7 @@ impl Gatherer<'_> {
     /// Write the two largest dots of each query with each panel.
     pub fn scan(self, group: &Group, maxima: &mut Vec<i32>) {
         let n_queries = group.known.len();
-        maxima.resize(self.lanes.len() * 2 * n_queries, 0);
+        maxima.resize((self.to - self.from) * 2 * n_queries, 0);
         let scan = |(chunk, out): (usize, &mut [i32])| {
             let panels = self
                 .store
@@ -141,6 +144,7 @@ impl Gatherer<'_> {
                 }
                 seed.best(|panel, most| {
                     let (panels, [firsts, _]) = self.chunk(group, number, panel / self.chunk);
+                    let panel = self.from + panel;
                     let lane = lane_of(maxima[firsts][panel - panels.start]);
                     let panel = panel as u32;
                     if wanted.listable(panel, self.lanes[panel as usize]) >> lane & 1 == 1 {
@@ -308,11 +312,12 @@ impl Gatherer<'_> {
     }
 
     fn n_chunks(self) -> usize {
-        self.lanes.len().div_ceil(self.chunk)
+        (self.to - self.from).div_ceil(self.chunk)
     }
 
     fn panels(self, chunk: usize) -> Range<usize> {
-        chunk * self.chunk..self.lanes.len().min((chunk + 1) * self.chunk)
+        let start = self.from + chunk * self.chunk;
+        start..self.to.min(start + self.chunk)
     }
 
     /// Panels of a chunk, and where a query's largest and second largest dots with them stand.
@@ -323,7 +328,8 @@ impl Gatherer<'_> {
         chunk: usize,
     ) -> (Range<usize>, [Range<usize>; 2]) {
         let panels = self.panels(chunk);
-        let first = 2 * (panels.start * group.known.len() + number * panels.len());
+        let before = panels.start - self.from;
+        let first = 2 * (before * group.known.len() + number * panels.len());
         let second = first + panels.len();
         let rows = [first..second, second..second + panels.len()];
         (panels, rows)

@@ -28,6 +28,7 @@ pub use canonical::Similarity;
 pub use saving::{FORMAT, VERSION};
 
 use crate::error::{CoreError, Result};
+use crate::helper::{Helper, with_helper};
 use crate::lists::{Lists, write_row};
 use crate::mapped::Array;
 use crate::matrix::Matrix;
@@ -182,7 +183,7 @@ impl ItemIndex {
     }
 
     /// Whether a search of so many queries is over before other threads would have started; it then runs
-    /// in the calling thread.
+    /// in the calling thread, and in a helper that is awake.
     pub fn is_short(&self, n_queries: usize) -> bool {
         n_queries.saturating_mul(self.n_items * self.store.width) <= SHORT
     }
@@ -199,6 +200,21 @@ impl ItemIndex {
         allowed: Allowed<'_>,
         stop: &Stop,
     ) -> Result<Lists> {
+        self.search_helped(queries, k, allowed, stop, false)
+    }
+
+    /// As [`Self::search`]; the helper, if it is `welcome` and awake, does half of a short search.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub fn search_helped(
+        &self,
+        queries: Matrix<'_>,
+        k: usize,
+        allowed: Allowed<'_>,
+        stop: &Stop,
+        welcome: bool,
+    ) -> Result<Lists> {
         let (n_queries, dim) = (queries.n_rows(), self.dim());
         if queries.n_cols() != dim {
             return Err(CoreError::Shape(format!(
@@ -212,11 +228,9 @@ impl ItemIndex {
         check_mask(allowed.candidates, self.n_items)?;
         let mut lists = Lists::empty(n_queries, k)?;
         let lanes = self.store.lanes(allowed.candidates);
-        let plan = Plan::of(
-            n_queries,
-            Store::n_panels(self.n_items),
-            self.is_short(n_queries),
-        );
+        let is_short = self.is_short(n_queries);
+        let plan = Plan::of(n_queries, lanes.len(), is_short);
+        let shared = welcome && is_short;
         let kernels = Kernels::chosen()?;
         let finder = Finder {
             gatherer: Gatherer {
@@ -225,6 +239,8 @@ impl ItemIndex {
                 dim,
                 loss: self.similarity == Similarity::Euclidean,
                 lanes: &lanes,
+                from: 0,
+                to: lanes.len(),
                 chunk: plan.chunk,
                 shared: plan.shared,
             },
@@ -246,10 +262,7 @@ impl ItemIndex {
             stop.check()?;
             let first = number * plan.group;
             let places = items.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k));
-            let mut worker = self.shelf.lend(Worker::default);
-            worker.work(|worker| {
-                self.search_group(finder, queries, first, allowed.exclude, worker, places);
-            });
+            self.search_group(finder, shared, queries, first, allowed.exclude, places);
             Ok(())
         };
         if plan.spread {
@@ -263,15 +276,53 @@ impl ItemIndex {
         Ok(lists)
     }
 
-    /// Search some queries, of which the first is number `first`.
+    /// Make the lists of some queries, of which the first is number `first`.
     fn search_group<'a>(
+        &self,
+        finder: Finder<'_>,
+        shared: bool,
+        queries: &[f32],
+        first: usize,
+        exclude: Option<Sessions<'_>>,
+        lists: impl Iterator<Item = (&'a mut [i32], &'a mut [f32])>,
+    ) {
+        let find = |finder: Finder<'_>, worker: &mut Worker| {
+            self.find(finder, queries, first, exclude, worker);
+        };
+        let mut worker = self.shelf.lend(Worker::default);
+        let mut search = |company: Option<(&Helper, [Finder<'_>; 2])>| {
+            let Some((helper, [own, other])) = company else {
+                return worker.work(|worker| find(finder, worker));
+            };
+            let mut second = self.shelf.lend(Worker::default);
+            helper.beside(
+                || worker.work(|worker| find(own, worker)),
+                || second.work(|worker| find(other, worker)),
+            );
+            worker.work(|worker| {
+                let (n_queries, k) = (worker.group.known.len(), finder.ranker.k);
+                second.work(|second| worker.scratch.join(&second.scratch, n_queries, k));
+            });
+        };
+        match finder.halves().filter(|_| shared) {
+            Some(halves) => with_helper(|helper| search(helper.map(|helper| (helper, halves)))),
+            None => search(None),
+        }
+        worker.work(|worker| {
+            for (ranking, (items, scores)) in worker.scratch.rankings.iter().zip(lists) {
+                write_row(&ranking.best, items, scores);
+            }
+        });
+    }
+
+    /// Rank what the finder's panels hold for some queries, of which the first is number `first`.
+    fn find(
         &self,
         finder: Finder<'_>,
         queries: &[f32],
         first: usize,
         exclude: Option<Sessions<'_>>,
         worker: &mut Worker,
-        lists: impl Iterator<Item = (&'a mut [i32], &'a mut [f32])>,
     ) {
         let Worker {
             group,
@@ -304,9 +355,6 @@ impl ItemIndex {
             maxima,
         };
         finder.find(scanned, queries, scratch);
-        for (ranking, (items, scores)) in scratch.rankings.iter().zip(lists) {
-            write_row(&ranking.best, items, scores);
-        }
     }
 
     fn places(&self) -> &[u32] {
