@@ -146,7 +146,7 @@ fn cheapest(
     const OTHER: f64 = 0.3;
     const LOOK: f64 = 220.0;
     /// Few queries wait for memory: a step is a line of it, and a survivor costs so many.
-    const LINES: f64 = 12.0;
+    const LINES: f64 = 40.0;
     /// A rounded vector differs from the vector by about this share of its length.
     const ROUNDING: f32 = 0.008;
     let (n_rows, dim) = rows.dim();

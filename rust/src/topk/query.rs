@@ -10,7 +10,7 @@ use super::quantise::{largest, quantise, step_for};
 use super::space::{Space, dot, length, scaled};
 
 /// Queries from which on the products of a scan take longer than its memory, where that is not cached.
-const FEW: usize = 5;
+const FEW: usize = 17;
 
 /// A few queries that are searched together.
 #[derive(Debug, Default)]
