@@ -125,14 +125,17 @@ impl Gatherer<'_> {
         seed: &mut Seed,
     ) {
         let Scanned { group, maxima, .. } = scanned;
-        let n = k.saturating_add(wanted.excluded.len());
+        wanted.candidates.clear();
+        let (n, n_panels) = (k.saturating_add(wanted.excluded.len()), self.to - self.from);
+        if n > n_panels {
+            return;
+        }
         let many = if self.is_part(group) {
-            n.saturating_mul(DEEPER).min(DEEPEST).max(n)
+            (n * DEEPER).min(DEEPEST).min(n_panels).max(n)
         } else {
             n
         };
         let mut candidates = std::mem::take(&mut wanted.candidates);
-        candidates.clear();
         self.kernels.compiled(
             #[inline(always)]
             || {
