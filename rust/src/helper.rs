@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
-use crate::parallel::available_threads;
+use crate::parallel::{Movable, available_threads};
 
 /// How long the helper stays awake after its last work, and how close calls must be to follow one another.
 const LINGER: Duration = Duration::from_micros(500);
@@ -26,6 +26,7 @@ const AWAKE: u8 = 2;
 pub struct Helper {
     /// Of one thread.
     pool: ThreadPool,
+    thread: Movable,
     state: AtomicU8,
     taken: AtomicBool,
     born: Instant,
@@ -63,6 +64,7 @@ impl Helper {
         let pool = threads.thread_name(|_| "llmseq-helper".into()).build();
         let helper = Arc::new(Self {
             pool: pool.ok()?,
+            thread: Movable::default(),
             state: AtomicU8::new(ASLEEP),
             taken: AtomicBool::new(false),
             born: Instant::now(),
@@ -119,8 +121,10 @@ fn wake(helper: &Arc<Helper>) {
     if asleep.is_err() {
         return;
     }
+    helper.thread.leave_this_core();
     let own = Arc::clone(helper);
     helper.pool.spawn(move || {
+        own.thread.is_here();
         own.state.store(AWAKE, Ordering::Release);
         let mut last = Instant::now();
         while last.elapsed() < LINGER {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 #[cfg(target_os = "linux")]
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 use crate::error::{CoreError, Result};
 
@@ -84,6 +84,33 @@ fn stay_on(core: usize) {
 
 #[cfg(not(target_os = "linux"))]
 fn stay_on(_: usize) {}
+
+/// A thread that others can move.
+#[derive(Debug, Default)]
+pub struct Movable {
+    #[cfg(target_os = "linux")]
+    thread: OnceLock<Pid>,
+}
+
+impl Movable {
+    /// It is the calling thread.
+    pub fn is_here(&self) {
+        #[cfg(target_os = "linux")]
+        self.thread.get_or_init(gettid);
+    }
+
+    /// Before it is woken: not on the caller's core, if there is another. Linux often puts it there though
+    /// another is idle, and leaves it waiting for the caller for milliseconds.
+    pub fn leave_this_core(&self) {
+        #[cfg(target_os = "linux")]
+        if let (Some(&thread), Ok(mut others)) = (self.thread.get(), sched_getaffinity(None)) {
+            others.unset(sched_getcpu());
+            if others.count() > 0 {
+                let _ = sched_setaffinity(Some(thread), &others);
+            }
+        }
+    }
+}
 
 /// Threads this process may use: cores of its affinity mask, capped by its control group.
 ///
@@ -177,6 +204,41 @@ mod tests {
         for n_threads in [1, allowed.len() + 1] {
             assert_eq!(of_threads(n_threads), vec![allowed.clone(); n_threads]);
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_thread_leaves_the_core_of_its_mover() {
+        let allowed = sched_getaffinity(None).unwrap();
+        if allowed.count() < 2 {
+            return;
+        }
+        // The mover stays on a core of its own, so that the test knows which.
+        let core = (0..CpuSet::MAX_CPU).find(|&core| allowed.is_set(core));
+        let left = std::thread::spawn(move || {
+            stay_on(core.unwrap());
+            let moved = Movable::default();
+            let (says, hears) = std::sync::mpsc::channel();
+            std::thread::scope(|scope| {
+                let thread = scope.spawn(|| {
+                    moved.is_here();
+                    sched_setaffinity(None, &allowed).unwrap();
+                    says.send(()).unwrap();
+                    std::thread::park();
+                    sched_getaffinity(None).unwrap()
+                });
+                hears.recv().unwrap();
+                // What the mover may use, not the thread, decides: here one core, so that nothing changes.
+                moved.leave_this_core();
+                let before = sched_getaffinity(Some(*moved.thread.get().unwrap())).unwrap();
+                assert_eq!(before.count(), allowed.count());
+                sched_setaffinity(None, &allowed).unwrap();
+                moved.leave_this_core();
+                thread.thread().unpark();
+                thread.join().unwrap()
+            })
+        });
+        assert_eq!(left.join().unwrap().count(), allowed.count() - 1);
     }
 
     #[test]
