@@ -24,8 +24,8 @@ class ItemIndex(SavedIndex[_core.ItemIndex]):
     copies whose errors are bounded (``rust/src/topk/bound.rs``), with the best instructions of the
     machine; lists are the same on every machine and with any number of threads.
 
-    An index holds the rows and one to two bytes a value beside them. Searches of single queries that
-    follow one another share their work with a helper thread, which stays awake for half a
+    An index holds the rows and one to two bytes a value beside them. Searches of single queries
+    that follow one another share their work with a helper thread, which stays awake for half a
     millisecond after each; ``n_threads=1`` leaves it out.
 
     Parameters
