@@ -134,8 +134,8 @@ fn squared(values: &[f64]) -> f64 {
 /// dimensions costs less for many.
 ///
 /// Costs are in steps of 64 byte products of registers; a step of the scan costs `product`. An item costs its
-/// scan; one that survives costs another scan of its panel and a look at all its dimensions, far from where
-/// the scan reads.
+/// scan; one that survives costs a look at all its dimensions, far from where the scan reads, and is taken to
+/// cost another scan of its panel, which it seldom does.
 fn cheapest(
     rows: &ArrayView2<'_, f32>,
     axes: &ArrayView2<'_, f32>,

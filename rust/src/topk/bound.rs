@@ -27,6 +27,11 @@
 //! (p − p̂)·a + p̂·(a − â) ≤ p̂·â + ‖p − p̂‖ ‖a‖ + ‖p̂‖ ‖a − â‖. The same holds for q and z in all dimensions,
 //! which is the second, closer look at what the first leaves.
 //!
+//! **Lane.** The scan keeps a dot as 16 times the integer plus the lane, below 2³¹, and reads it with a sixteenth of
+//! the step: the lane adds less than one step of the product, never takes from it; the division by 16 rounds
+//! nothing but subnormal steps, by 2⁻¹⁵⁰ at most, and 2³¹ times that is far below `TINY`. Made a float32, the
+//! kept dot rounds once, as the integer alone would.
+//!
 //! **What is needed.** c, the canonical score, is a float64 sum of d exact products (|c₆₄ − q·e| ≤ ε ‖q‖ ‖e‖,
 //! ε = d 2⁻⁵² outweighs its second order) rounded once: c ≥ T only if c₆₄ ≥ T − u |T| − 2⁻¹⁵⁰, or c₆₄ ≥ f32::MAX where
 //! T is infinite. So q·z must reach that less q·μ and the errors above.
@@ -149,8 +154,9 @@ mod tests {
     use crate::lists::Scored;
     use crate::matrix::Matrix;
     use crate::topk::ItemIndex;
-    use crate::topk::kernels::{Hit, Kernels, LANES, Look};
+    use crate::topk::kernels::{Hit, Kernels, LANES, Look, Maxima};
     use crate::topk::query::Group;
+    use crate::topk::store::Store;
 
     /// Rows of one size: random, about a few points, or along few directions far from zero.
     fn rows(n: usize, dim: usize) -> impl Strategy<Value = Vec<f32>> {
@@ -229,6 +235,26 @@ mod tests {
                         })
                         .sum();
                     prop_assert!(stats.side(0, known.step, factors).bound(dot) >= needed);
+                    // And as the scan keeps it and the sweep reads it, the item's lane alone listable.
+                    let mut lanes = vec![0; Store::n_panels(n_items)];
+                    lanes[panel] = 1 << lane;
+                    let scanned = index.store.panels(&lanes, 0..lanes.len(), front);
+                    let mut dots = vec![0; 2 * lanes.len() * group.known.len()];
+                    kernels.maxima(scanned, group.scan(), &mut dots);
+                    let rows = &dots[2 * lanes.len() * number..][..2 * lanes.len()];
+                    let (firsts, seconds) = rows.split_at(lanes.len());
+                    prop_assert_eq!(firsts[panel], dot * LANES as i32 + lane as i32);
+                    let maxima = Maxima {
+                        firsts,
+                        seconds,
+                        stats: index.store.stats(0..lanes.len(), front),
+                        step: known.step,
+                        factors,
+                        needed,
+                    };
+                    let mut tops = Vec::new();
+                    kernels.sweep(maxima, |top| tops.push((top.panel, top.lane)));
+                    prop_assert!(tops.contains(&(panel, lane as u32)));
                     if index.store.has_codes() {
                         let rows = index.store.code_rows(dim, similarity == Similarity::Euclidean);
                         let queries: Vec<_> = group.codes().collect();

@@ -4,7 +4,8 @@ use super::store::PADDING;
 
 /// Queries that read a panel while it is in the cache.
 const LARGEST_GROUP: usize = 384;
-/// Maxima that a thread may have of a group: what still fits into a shared cache.
+/// Pairs of a query and a panel that a thread may have of a group, each with two numbers: what still fits into a
+/// shared cache.
 const MOST_MAXIMA: usize = 1 << 21;
 /// Panels from which on it can be worth that threads share a group.
 const MANY_PANELS: usize = 4096;
