@@ -9,7 +9,7 @@ use llmseq_core::cpu::Cpu;
 use llmseq_core::matrix::Matrix;
 use llmseq_core::parallel::Stop;
 use llmseq_core::sessions::Sessions;
-use llmseq_core::topk::{Allowed, ItemIndex, Similarity};
+use llmseq_core::topk::{Allowed, ItemIndex, Layout, Similarity};
 
 /// Numbers that look random, the same at every run.
 struct Rng(u64);
@@ -228,10 +228,19 @@ fn one_set(round: usize, path: &str, rng: &mut Rng) -> usize {
     }
     let excluding = rng.below(2) == 0;
     let exclude = Sessions::new(&excluded, &offsets, n_items, "exclude").expect("rows");
-    // Half of the sets are read as if no cache held them.
-    let cache = [0, usize::MAX][rng.below(2)];
+    // Half of the sets that are wide enough are scanned by a few axes, with fronts of all kinds.
+    let n_axes = 32 * rng.below(dim / 32 + 1);
+    let coarse = 8 * rng.below(n_axes / 8 + 1);
+    let fine = 4 * rng.below((n_axes - coarse) / 4 + 1);
+    let front = Layout { fine, coarse };
+    let with_axes = front.is_whole() && rng.below(2) == 0;
     let matrix = Matrix::new(&items, n_items, dim, "items").expect("finite");
-    let index = ItemIndex::for_cache(matrix, similarity, cache).expect("items");
+    let index = if with_axes {
+        ItemIndex::with_axes(matrix, similarity, n_axes, front)
+    } else {
+        ItemIndex::new(matrix, similarity)
+    };
+    let index = index.expect("items");
     let allowed = Allowed {
         exclude: excluding.then_some(exclude),
         candidates: masked.then_some(&mask[..]),

@@ -2,9 +2,9 @@
 //!
 //! Neither choice can make a list wrong; both decide how long it takes to find.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
 
-use super::kernels::Kernels;
+use super::kernels::{Kernels, Layout};
 use super::space::Axes;
 
 /// Items that the axes are made for.
@@ -18,6 +18,8 @@ const ROUNDS: usize = 5;
 
 /// Numbers of axes that a scan may have.
 const CHOICES: [usize; 8] = [64, 96, 128, 160, 192, 224, 256, 320];
+/// How many of a front's may have 8 bits where the others have 4.
+const FINE: [usize; 3] = [32, 64, 96];
 
 /// A fair sample of at most [`SAMPLE`] rows: every so many-th.
 pub fn sample(n_items: usize) -> impl Iterator<Item = usize> {
@@ -28,15 +30,21 @@ pub fn sample(n_items: usize) -> impl Iterator<Item = usize> {
 /// What products of tiles cost beside those of registers.
 const TILES: f64 = 0.25;
 
-/// Axes for these centred rows, or none where a scan of all dimensions is cheaper. `cached`: the items' bytes
-/// stay in the cache, where products and not memory limit a scan.
+/// A shared cache holds so many times more than one that is taken to be a scan's own.
+const SHARED: usize = 4;
+/// Bytes of a usual front.
+const FRONT: usize = 128;
+
+/// Axes for these centred rows, or none where a scan of all dimensions is cheaper. A scan that finds all items in
+/// a `cache` of so many bytes waits for products, not for memory: it reads all axes for few queries too.
 pub fn choose(
     rows: &[f32],
     dim: usize,
     n_items: usize,
-    cached: bool,
+    cache: usize,
     kernels: Kernels,
 ) -> Option<Axes> {
+    let cached = n_items * dim <= cache;
     let product = if cached && kernels.has_tiles() {
         TILES
     } else {
@@ -49,18 +57,42 @@ pub fn choose(
     }
     let rows = ArrayView2::from_shape((n_rows, dim), rows).ok()?;
     let axes = leading(&rows, most);
-    let (n_axes, front) = cheapest(&rows, &axes.view(), n_items, cached, product)?;
-    // Turned at random within what they span: coordinates of one size lose least by 8 bits of one step.
-    // What few queries read and the rest keep their spans.
+    let trial = Trial::new(&rows, &axes.view(), n_items);
+    let n_axes = cheapest(&trial, dim, product)?;
+    let front = if cached {
+        Layout::fine(n_axes)
+    } else {
+        cheapest_front(
+            &trial,
+            n_axes,
+            n_items * FRONT <= cache.saturating_mul(SHARED),
+        )?
+    };
+    Some(turned(&axes, n_axes, front))
+}
+
+/// So many axes for these centred rows, whatever they cost.
+pub fn of(rows: &[f32], dim: usize, n_axes: usize, front: Layout) -> Option<Axes> {
+    let rows = ArrayView2::from_shape((rows.len() / dim, dim), rows).ok()?;
+    Some(turned(&leading(&rows, n_axes), n_axes, front))
+}
+
+/// The first axes, turned at random within what they span: coordinates of one size lose least by bits of one step.
+/// The parts of what few queries read and the rest keep their spans.
+fn turned(axes: &Array2<f32>, n_axes: usize, front: Layout) -> Axes {
     let mut turned = axes.slice(ndarray::s![.., ..n_axes]).to_owned();
-    for part in [0..front, front..n_axes] {
+    for part in [
+        0..front.fine,
+        front.fine..front.width(),
+        front.width()..n_axes,
+    ] {
         let mut part = turned.slice_mut(ndarray::s![.., part]);
         let n = part.ncols();
         let other = part.dot(&noise(n, n));
         part.assign(&other);
     }
     orthonormalise(&mut turned);
-    Some(Axes::new(&turned.view(), front))
+    Axes::new(&turned.view(), front)
 }
 
 /// The leading principal directions as columns, by subspace iteration on the rows' second moments.
@@ -129,82 +161,129 @@ fn squared(values: &[f64]) -> f64 {
     values.iter().map(|value| value * value).sum()
 }
 
-/// The numbers of axes with the lowest costs for many queries and, among the first of these, for few (all of
-/// them where the cache holds the items: a scan then does not wait for memory); `None` if a scan of all
-/// dimensions costs less for many.
+/// The number of axes with the lowest costs for many queries; `None` if a scan of all dimensions costs less.
 ///
 /// Costs are in steps of 64 byte products of registers; a step of the scan costs `product`. An item costs its
 /// scan; one that survives costs a look at all its dimensions, far from where the scan reads, and is taken to
 /// cost another scan of its panel, which it seldom does.
-fn cheapest(
-    rows: &ArrayView2<'_, f32>,
-    axes: &ArrayView2<'_, f32>,
-    n_items: usize,
-    cached: bool,
-    product: f64,
-) -> Option<(usize, usize)> {
+fn cheapest(trial: &Trial, dim: usize, product: f64) -> Option<usize> {
     const OTHER: f64 = 0.3;
     const LOOK: f64 = 220.0;
-    /// Few queries wait for memory: a step is a line of it, and a survivor costs so many.
-    const LINES: f64 = 40.0;
-    /// A rounded vector differs from the vector by about this share of its length.
-    const ROUNDING: f32 = 0.008;
-    let (n_rows, dim) = rows.dim();
-    let queries = Array2::from_shape_fn((QUERIES, dim), |(query, column)| {
-        let (first, second) = (query * 37 % n_rows, (query * 101 + n_rows / 2) % n_rows);
-        rows[[first, column]] + rows[[second, column]]
-    });
-    let (whole, asked) = (rows.dot(axes), queries.dot(axes));
-    let exact = queries.dot(&rows.t());
-    // A session's own items come first.
-    let place = (PLACES * n_rows as f64 / n_items as f64).ceil() as usize + EVENTS;
-    let lengths = |matrix: &ArrayView2<'_, f32>| -> Vec<f32> {
-        matrix.rows().into_iter().map(|row| row.dot(&row)).collect()
-    };
-    let (all, all_asked) = (lengths(rows), lengths(&queries.view()));
-    let survivors = |n_axes: usize| {
-        let (items, asked) = (
-            whole.slice(ndarray::s![.., ..n_axes]),
-            asked.slice(ndarray::s![.., ..n_axes]),
-        );
-        let scanned = asked.dot(&items.t());
-        let (parts, parts_asked) = (lengths(&items), lengths(&asked));
-        let mut n_survivors = 0;
-        for query in 0..QUERIES {
-            let mut scores = exact.row(query).to_vec();
-            scores.sort_unstable_by(|a, b| b.total_cmp(a));
-            let floor = scores[place.min(n_rows) - 1];
-            let left = (all_asked[query] - parts_asked[query]).max(0.0);
-            n_survivors += (0..n_rows)
-                .filter(|&item| {
-                    let rest = (left * (all[item] - parts[item]).max(0.0)).sqrt();
-                    let rounding = 2.0 * ROUNDING * (parts[item] * parts_asked[query]).sqrt();
-                    scanned[[query, item]] + rest + rounding >= floor
-                })
-                .count();
-        }
-        n_survivors as f64 / (QUERIES * n_rows) as f64
-    };
-    let left: Vec<(usize, f64)> = CHOICES
-        .into_iter()
-        .filter(|&n| n <= axes.ncols())
-        .map(|n| (n, survivors(n)))
-        .collect();
-    let least = |most: usize, cost: &dyn Fn(usize, f64) -> f64| {
-        let choices = left.iter().filter(|&&(n, _)| n <= most);
-        choices
-            .map(|&(n, survivors)| (cost(n, survivors), n))
-            .min_by(|left, right| left.0.total_cmp(&right.0))
-    };
-    let (cost, n_axes) = least(usize::MAX, &|n, survivors| {
-        let scan = n as f64 / 64.0;
+    let cost = |n_axes: usize| {
+        let scan = n_axes as f64 / 64.0;
+        let survivors = trial.survivors(Layout::fine(n_axes));
         product * scan + OTHER + survivors * (16.0 * scan + LOOK)
-    })?;
-    let plain = product * dim as f64 / 64.0 + OTHER;
-    let front = if cached {
-        n_axes
-    } else {
-        least(n_axes, &|n, survivors| n as f64 / 64.0 + survivors * LINES)?.1
     };
-    (cost < plain).then_some((n_axes, front))
+    let (n_axes, cost) = least(trial.choices(usize::MAX), cost)?;
+    let plain = product * dim as f64 / 64.0 + OTHER;
+    (cost < plain).then_some(n_axes)
+}
+
+/// The front of so many axes with the lowest costs for few queries, in lines of 8-bit values that a core reads.
+fn cheapest_front(trial: &Trial, n_axes: usize, shared: bool) -> Option<Layout> {
+    /// What a line of 4-bit values costs, and a survivor: memory is slow to bring either, a shared cache only the
+    /// survivor, whose dimensions it does not hold.
+    const FROM_MEMORY: [f64; 2] = [1.2, 20.0];
+    const FROM_SHARED_CACHE: [f64; 2] = [1.5, 75.0];
+    let [line, survivor] = if shared {
+        FROM_SHARED_CACHE
+    } else {
+        FROM_MEMORY
+    };
+    let layouts = trial.choices(n_axes).flat_map(|n| {
+        let fine = FINE.into_iter().filter(move |&fine| fine < n).chain([n]);
+        fine.map(move |fine| Layout {
+            fine,
+            coarse: n - fine,
+        })
+    });
+    let cost = |layout: Layout| {
+        let lines = layout.fine as f64 / 64.0 + line * layout.coarse as f64 / 128.0;
+        lines + survivor * trial.survivors(layout)
+    };
+    Some(least(layouts, cost)?.0)
+}
+
+/// What costs least, and how much.
+fn least<T: Copy>(of: impl Iterator<Item = T>, cost: impl Fn(T) -> f64) -> Option<(T, f64)> {
+    let costs = of.map(|each| (each, cost(each)));
+    costs.min_by(|left, right| left.1.total_cmp(&right.1))
+}
+
+/// Searches of the sample.
+struct Trial {
+    /// Coordinates of items and of queries.
+    items: Array2<f32>,
+    queries: Array2<f32>,
+    /// Squared lengths of both in all dimensions.
+    wholes: [Vec<f32>; 2],
+    /// What each query's list begins with.
+    floors: Vec<f32>,
+}
+
+impl Trial {
+    fn new(rows: &ArrayView2<'_, f32>, axes: &ArrayView2<'_, f32>, n_items: usize) -> Self {
+        let (n_rows, dim) = rows.dim();
+        let queries = Array2::from_shape_fn((QUERIES, dim), |(query, column)| {
+            let (first, second) = (query * 37 % n_rows, (query * 101 + n_rows / 2) % n_rows);
+            rows[[first, column]] + rows[[second, column]]
+        });
+        // A session's own items come first.
+        let place = (PLACES * n_rows as f64 / n_items as f64).ceil() as usize + EVENTS;
+        let exact = queries.dot(&rows.t());
+        let floors = exact.rows().into_iter().map(|scores| {
+            let mut scores = scores.to_vec();
+            scores.sort_unstable_by(|a, b| b.total_cmp(a));
+            scores[place.min(n_rows) - 1]
+        });
+        Self {
+            items: rows.dot(axes),
+            queries: queries.dot(axes),
+            wholes: [squares(rows), squares(&queries.view())],
+            floors: floors.collect(),
+        }
+    }
+
+    /// Numbers of axes to choose from.
+    fn choices(&self, most: usize) -> impl Iterator<Item = usize> {
+        let most = most.min(self.items.ncols());
+        CHOICES.into_iter().filter(move |&n| n <= most)
+    }
+
+    /// Share of the items that a scan of this layout leaves.
+    fn survivors(&self, layout: Layout) -> f64 {
+        /// What rounding takes from 8-bit and from 4-bit values, as a share of their length.
+        const ROUNDING: f32 = 0.008;
+        const COARSE_ROUNDING: f32 = 0.15;
+        let parts = |all: &'_ Array2<f32>| {
+            let scanned = all.slice(ndarray::s![.., ..layout.width()]).to_owned();
+            let (fine, coarse) = scanned.view().split_at(Axis(1), layout.fine);
+            let squares = [squares(&fine), squares(&coarse)];
+            (scanned, squares)
+        };
+        let (items, of_items) = parts(&self.items);
+        let (queries, of_queries) = parts(&self.queries);
+        let scores = queries.dot(&items.t());
+        let mut n_survivors = 0;
+        for (query, scores) in scores.rows().into_iter().enumerate() {
+            let own = [0, 1].map(|part| of_queries[part][query]);
+            let left = (self.wholes[1][query] - own[0] - own[1]).max(0.0);
+            let reaches = |item: usize| {
+                let [fine, coarse] = [0, 1].map(|part| of_items[part][item]);
+                let rest = (left * (self.wholes[0][item] - fine - coarse).max(0.0)).sqrt();
+                // A query's values are fine, all of them.
+                let rounding = ROUNDING * ((fine + coarse) * (own[0] + own[1])).sqrt()
+                    + ROUNDING * (fine * own[0]).sqrt()
+                    + COARSE_ROUNDING * (coarse * own[1]).sqrt();
+                scores[item] + rest + rounding >= self.floors[query]
+            };
+            n_survivors += (0..items.nrows()).filter(|&item| reaches(item)).count();
+        }
+        n_survivors as f64 / (QUERIES * items.nrows()) as f64
+    }
+}
+
+/// Squared lengths.
+fn squares(rows: &ArrayView2<'_, f32>) -> Vec<f32> {
+    rows.rows().into_iter().map(|row| row.dot(&row)).collect()
 }

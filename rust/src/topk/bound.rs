@@ -82,6 +82,11 @@ impl Projection {
         squared.max(0.0).sqrt()
     }
 
+    /// ‖a‖ at most, from ‖z‖.
+    pub fn part(self, whole: f64) -> f64 {
+        whole * (1.0 + self.rounding + self.skew)
+    }
+
     /// Factor of ‖a‖ and, by the longest z, what is left of the projection's errors.
     pub fn errors(self, query: f64, part: f64, longest: f64) -> (f64, f64) {
         (
@@ -154,7 +159,9 @@ mod tests {
     use crate::lists::Scored;
     use crate::matrix::Matrix;
     use crate::topk::ItemIndex;
-    use crate::topk::kernels::{Hit, Kernels, LANES, Look, Maxima};
+    use crate::topk::kernels::{
+        COARSE, Hit, Kernels, LANES, Layout, Look, Maxima, Panels, Queries,
+    };
     use crate::topk::query::Group;
     use crate::topk::store::Store;
 
@@ -178,6 +185,33 @@ mod tests {
         })
     }
 
+    /// Dot of a query and a lane of a panel, value by value.
+    fn plain_dot(
+        panels: Panels<'_>,
+        queries: Queries<'_>,
+        number: usize,
+        (panel, lane): (usize, usize),
+    ) -> i32 {
+        let Layout { fine, coarse } = panels.layout;
+        let width = fine + coarse;
+        let bytes = &panels.bytes[panel * LANES * panels.layout.n_bytes()..];
+        let byte = |line: usize, at: usize| i32::from(bytes[(line * LANES + lane) * 4 + at]);
+        let value = |at: usize| {
+            if at < fine {
+                return byte(at / 4, at % 4) - 128;
+            }
+            let at = at - fine;
+            let half = byte(fine / 4 + at / 8, at % 4) >> (at % 8 / 4 * 4) & 15;
+            (half - 8) * i32::from(COARSE)
+        };
+        let query = &queries.values[number * width..][..width];
+        query
+            .iter()
+            .zip(0..)
+            .map(|(&own, at)| i32::from(own) * value(at))
+            .sum()
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 
@@ -190,15 +224,27 @@ mod tests {
                 (rows(n, dim), rows(3, dim), Just(dim))
             }),
             similarity in prop::sample::select(vec![Similarity::Dot, Similarity::Euclidean]),
+            front in prop::sample::select(vec![
+                Layout::fine(64),
+                Layout::fine(40),
+                Layout { fine: 32, coarse: 24 },
+                Layout { fine: 4, coarse: 56 },
+                Layout { fine: 0, coarse: 64 },
+            ]),
         ) {
             let n_items = items.len() / dim;
-            // Without a cache, so that few queries read fronts.
             let matrix = Matrix::new(&items, n_items, dim, "items").unwrap();
-            let index = ItemIndex::for_cache(matrix, similarity, 0);
+            // Wide rows get axes, of which few queries read a front.
+            let index = if dim > 80 {
+                ItemIndex::with_axes(matrix, similarity, 64, front)
+            } else {
+                ItemIndex::new(matrix, similarity)
+            };
             let index = index.unwrap();
             let kernels = Kernels::chosen().unwrap();
             let mut group = Group::default();
             group.prepare(&queries, &index.space, similarity, index.needs.longest, kernels);
+            prop_assert_eq!(group.fronts, dim > 80 && front != Layout::fine(64));
             for (number, query) in queries.chunks_exact(dim).enumerate() {
                 let known = &group.known[number];
                 for (place, &item) in index.store.order.iter().enumerate() {
@@ -210,7 +256,7 @@ mod tests {
                         continue; // nothing is ruled out
                     }
                     let (panel, lane) = (place / LANES, place % LANES);
-                    let stats = index.store.stats(panel..panel + 1, index.store.width);
+                    let stats = index.store.stats(panel..panel + 1, false);
                     let look = Look {
                         query: group.row(number),
                         start: group.starts[number],
@@ -224,21 +270,15 @@ mod tests {
                     kernels.look(index.store.panel(panel), &[look], &mut hits);
                     prop_assert_eq!(hits.len(), 1, "{} of {}", floor, needed);
                     // The same as far as a scan for few queries reads.
-                    let front = index.space.front();
-                    let stats = index.store.stats(panel..panel + 1, front);
-                    let [of_length, of_rounding, _] = known.factors;
-                    let factors = [of_length, of_rounding, known.scan_rest];
-                    let dot: i32 = (0..front)
-                        .map(|at| {
-                            let byte = index.store.panel(panel)[(at / 4 * LANES + lane) * 4 + at % 4];
-                            i32::from(group.row(number)[at]) * (i32::from(byte) - 128)
-                        })
-                        .sum();
-                    prop_assert!(stats.side(0, known.step, factors).bound(dot) >= needed);
-                    // And as the scan keeps it and the sweep reads it, the item's lane alone listable.
+                    let fronts = group.fronts;
+                    let stats = index.store.stats(panel..panel + 1, fronts);
                     let mut lanes = vec![0; Store::n_panels(n_items)];
                     lanes[panel] = 1 << lane;
-                    let scanned = index.store.panels(&lanes, 0..lanes.len(), front);
+                    let scanned = index.store.panels(&lanes, 0..lanes.len(), fronts);
+                    let dot = plain_dot(scanned, group.scan(), number, (panel, lane));
+                    let side = stats.side(0, known.step, known.scan_factors);
+                    prop_assert!(side.bound(dot) + known.scan_extra >= needed);
+                    // And as the scan keeps it and the sweep reads it, the item's lane alone listable.
                     let mut dots = vec![0; 2 * lanes.len() * group.known.len()];
                     kernels.maxima(scanned, group.scan(), &mut dots);
                     let rows = &dots[2 * lanes.len() * number..][..2 * lanes.len()];
@@ -247,10 +287,10 @@ mod tests {
                     let maxima = Maxima {
                         firsts,
                         seconds,
-                        stats: index.store.stats(0..lanes.len(), front),
+                        stats: index.store.stats(0..lanes.len(), fronts),
                         step: known.step,
-                        factors,
-                        needed,
+                        factors: known.scan_factors,
+                        needed: (needed - known.scan_extra).next_down(),
                     };
                     let mut tops = Vec::new();
                     kernels.sweep(maxima, |top| tops.push((top.panel, top.lane)));

@@ -18,6 +18,8 @@ use crate::simd::prefetch;
 const DEEPER: usize = 4;
 /// Up to so many.
 const DEEPEST: usize = 256;
+/// Hits are counted panel by panel where there is one for so many panels.
+const FULL: usize = 8;
 
 /// Where all queries of a search look.
 #[derive(Debug, Clone, Copy)]
@@ -100,9 +102,8 @@ impl Gatherer<'_> {
         let n_queries = group.known.len();
         maxima.resize((self.to - self.from) * 2 * n_queries, 0);
         let scan = |(chunk, out): (usize, &mut [i32])| {
-            let panels = self
-                .store
-                .panels(self.lanes, self.panels(chunk), group.depth);
+            let panels = self.panels(chunk);
+            let panels = self.store.panels(self.lanes, panels, group.fronts);
             self.kernels.maxima(panels, group.scan(), out);
         };
         let size = self.chunk * 2 * n_queries;
@@ -130,21 +131,34 @@ impl Gatherer<'_> {
         if n > n_panels {
             return;
         }
-        let many = if self.is_part(group) {
+        let many = if group.fronts {
             (n * DEEPER).min(DEEPEST).min(n_panels).max(n)
         } else {
             n
         };
+        seed.ask(many);
+        if self.shared && group.known.len() < rayon::current_num_threads() {
+            let asked = || seed.clone();
+            let parts = (0..self.n_chunks())
+                .into_par_iter()
+                .fold(asked, |mut seed, chunk| {
+                    self.add_to(&mut seed, scanned, number, chunk);
+                    seed
+                });
+            let all = parts.reduce(asked, |mut all, part| {
+                all.join(&part);
+                all
+            });
+            *seed = all;
+        } else {
+            for chunk in 0..self.n_chunks() {
+                self.add_to(seed, scanned, number, chunk);
+            }
+        }
         let mut candidates = std::mem::take(&mut wanted.candidates);
         self.kernels.compiled(
             #[inline(always)]
             || {
-                seed.ask(many);
-                for chunk in 0..self.n_chunks() {
-                    let (panels, [firsts, _]) = self.chunk(group, number, chunk);
-                    let step = group.known[number].step;
-                    seed.add(&maxima[firsts], self.store.stats(panels, group.depth), step);
-                }
                 seed.best(|panel, most| {
                     let (panels, [firsts, _]) = self.chunk(group, number, panel / self.chunk);
                     let panel = self.from + panel;
@@ -160,10 +174,22 @@ impl Gatherer<'_> {
                 });
             },
         );
-        if self.is_part(group) {
+        if group.fronts {
             self.closer(scanned, &mut candidates);
         }
         wanted.candidates = candidates;
+    }
+
+    /// Let a query's seed see a chunk.
+    fn add_to(self, seed: &mut Seed, scanned: Scanned<'_>, number: usize, chunk: usize) {
+        let Scanned { group, maxima, .. } = scanned;
+        let (panels, [firsts, _]) = self.chunk(group, number, chunk);
+        let first = panels.start - self.from;
+        let stats = self.store.stats(panels, group.fronts);
+        self.kernels.compiled(
+            #[inline(always)]
+            || seed.add(first, &maxima[firsts], stats, group.known[number].step),
+        );
     }
 
     /// Give each query the candidates whose bound reaches what is needed.
@@ -235,14 +261,13 @@ impl Gatherer<'_> {
         }
         let first = panels.start as u32;
         let known = &group.known[number];
-        let [of_length, of_rounding, _] = known.factors;
         let maxima = Maxima {
             firsts: &maxima[firsts],
             seconds: &maxima[seconds],
-            stats: self.store.stats(panels, group.depth),
+            stats: self.store.stats(panels, group.fronts),
             step: known.step,
-            factors: [of_length, of_rounding, known.scan_rest],
-            needed: wanted.needed,
+            factors: known.scan_factors,
+            needed: (wanted.needed - known.scan_extra).next_down(),
         };
         // Both ascend.
         let mut excluded = wanted.excluded_from(first);
@@ -275,7 +300,7 @@ impl Gatherer<'_> {
         wanted: &[Wanted],
         found: &mut Vec<Hit>,
     ) {
-        let stats = self.store.stats(panels.clone(), self.store.width);
+        let stats = self.store.stats(panels.clone(), false);
         let mut looks = Vec::with_capacity(wanted.len());
         let mut left = again
             .chunk_by(|left, right| left.place == right.place)
@@ -309,11 +334,6 @@ impl Gatherer<'_> {
         self.kernels.closer(rows, scanned.codes, hits);
     }
 
-    /// Whether the scan reads a part of an item.
-    fn is_part(self, group: &Group) -> bool {
-        group.depth < self.store.width
-    }
-
     fn n_chunks(self) -> usize {
         (self.to - self.from).div_ceil(self.chunk)
     }
@@ -342,6 +362,13 @@ impl Gatherer<'_> {
 /// Sort by panel; queries of a panel keep their order.
 fn by_panel(hits: &[Hit], panels: Range<usize>, starts: &mut Vec<u32>, sorted: &mut Vec<Hit>) {
     let at = |hit: &Hit| hit.place as usize / LANES - panels.start;
+    if hits.len() < panels.len() / FULL {
+        // Those of few queries stand in a few runs.
+        sorted.clear();
+        sorted.extend_from_slice(hits);
+        sorted.sort_by_key(at);
+        return;
+    }
     starts.clear();
     starts.resize(panels.len() + 1, 0);
     for hit in hits {

@@ -25,6 +25,7 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 
 pub use canonical::Similarity;
+pub use kernels::Layout;
 pub use saving::{FORMAT, VERSION};
 
 use crate::error::{CoreError, Result};
@@ -38,12 +39,12 @@ use crate::shelf::Shelf;
 use bound::Needs;
 use find::{Finder, Scratch};
 use gather::{Gatherer, Scanned};
-use kernels::Kernels;
+use kernels::{BLOCK, Kernels};
 use plan::Plan;
 use query::Group;
 use rank::Ranker;
 use saving::Numbers;
-use space::{Space, length};
+use space::{Axes, Space, length};
 use store::Store;
 
 /// Byte products that are done before another thread would have started.
@@ -63,6 +64,8 @@ pub struct ItemIndex {
     store: Store,
     needs: Needs,
     n_items: usize,
+    /// Lanes of each panel that hold an item.
+    lanes: Vec<u16>,
     numbers: Numbers,
     /// Place of each item in the scan, made for the first search that excludes items.
     places: OnceLock<Vec<u32>>,
@@ -93,14 +96,43 @@ impl ItemIndex {
     /// `Data` if there is no item or more than an int32 can number, `Config` for rows of more than 65,536
     /// values.
     pub fn new(vectors: Matrix<'_>, similarity: Similarity) -> Result<Self> {
-        Self::for_cache(vectors, similarity, CACHE)
+        let (n_items, dim) = (vectors.n_rows(), vectors.n_cols());
+        let kernels = Kernels::chosen()?;
+        Self::made(vectors, similarity, |sampled| {
+            axes::choose(sampled, dim, n_items, CACHE, kernels)
+        })
     }
 
-    /// As [`Self::new`], for a cache of so many bytes: that decides how items are read, not what is found.
+    /// As [`Self::new`], scanned by so many axes, of which few queries read the front alone: that decides how items
+    /// are read, not what is found.
     ///
     /// # Errors
-    /// As [`Self::new`].
-    pub fn for_cache(vectors: Matrix<'_>, similarity: Similarity, cache: usize) -> Result<Self> {
+    /// As [`Self::new`], and `Config` for axes that are no multiple of 32 or more than the rows are wide, or fewer
+    /// than the front has.
+    pub fn with_axes(
+        vectors: Matrix<'_>,
+        similarity: Similarity,
+        n_axes: usize,
+        front: Layout,
+    ) -> Result<Self> {
+        let dim = vectors.n_cols();
+        let fits = n_axes > 0 && n_axes.is_multiple_of(BLOCK) && n_axes <= dim;
+        if !fits || !front.is_whole() || front.width() > n_axes {
+            return Err(CoreError::Config(format!(
+                "rows of {dim} values cannot be scanned by {n_axes} axes with a front of {front:?}"
+            )));
+        }
+        Self::made(vectors, similarity, |sampled| {
+            axes::of(sampled, dim, n_axes, front)
+        })
+    }
+
+    /// As [`Self::new`], with the axes that are made of a sample of the centred rows.
+    fn made(
+        vectors: Matrix<'_>,
+        similarity: Similarity,
+        axes: impl FnOnce(&[f32]) -> Option<Axes>,
+    ) -> Result<Self> {
         let (n_items, dim) = (vectors.n_rows(), vectors.n_cols());
         if n_items == 0 {
             return Err(CoreError::Data(
@@ -132,11 +164,10 @@ impl ItemIndex {
         for (item, out) in axes::sample(n_items).zip(sampled.chunks_exact_mut(dim)) {
             space.centred(row(item), space.exponent, out);
         }
-        let cached = n_items * dim <= cache;
-        space.axes = axes::choose(&sampled, dim, n_items, cached, kernels);
+        space.axes = axes(&sampled);
         let order = space.order(&rows, kernels);
         let loss = similarity == Similarity::Euclidean;
-        let store = Store::new(&rows, &space, order, loss, Kernels::chosen()?);
+        let store = Store::new(&rows, &space, order, loss, kernels);
         let longest = space.longest(&rows, kernels);
         Ok(Self::assemble(rows, similarity, space, store, longest))
     }
@@ -157,6 +188,7 @@ impl ItemIndex {
                 longest,
             },
             numbers: Numbers::new(n_items, similarity, &space, longest),
+            lanes: store.lanes(None),
             rows,
             similarity,
             space,
@@ -227,7 +259,8 @@ impl ItemIndex {
         }
         check_mask(allowed.candidates, self.n_items)?;
         let mut lists = Lists::empty(n_queries, k)?;
-        let lanes = self.store.lanes(allowed.candidates);
+        let lanes = allowed.candidates.map(|mask| self.store.lanes(Some(mask)));
+        let lanes = lanes.as_deref().unwrap_or(&self.lanes);
         let is_short = self.is_short(n_queries);
         let plan = Plan::of(n_queries, lanes.len(), is_short);
         let shared = welcome && is_short;
@@ -238,7 +271,7 @@ impl ItemIndex {
                 store: &self.store,
                 dim,
                 loss: self.similarity == Similarity::Euclidean,
-                lanes: &lanes,
+                lanes,
                 from: 0,
                 to: lanes.len(),
                 chunk: plan.chunk,

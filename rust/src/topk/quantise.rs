@@ -40,6 +40,13 @@ pub fn largest(values: &[f32]) -> f32 {
     all.fold(0.0, |largest, value| value.abs().max(largest))
 }
 
+/// Length of a rounded vector.
+#[inline(always)]
+pub fn rounded_length(integers: &[i8], step: f32) -> f64 {
+    let squares = integers.iter().map(|&value| i32::from(value).pow(2));
+    f64::from(squares.sum::<i32>()).sqrt() * f64::from(step)
+}
+
 /// Values that are rounded side by side.
 const BLOCK: usize = 16;
 

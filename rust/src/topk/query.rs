@@ -5,8 +5,8 @@
 
 use super::bound::{Asked, FAR, Projection, above};
 use super::canonical::Similarity;
-use super::kernels::{CodeQuery, Kernels, Queries};
-use super::quantise::{largest, quantise, step_for};
+use super::kernels::{CodeQuery, Kernels, Layout, Queries, start_of};
+use super::quantise::{largest, quantise, rounded_length, step_for};
 use super::space::{Space, dot, length, scaled};
 
 /// Queries from which on the products of a scan take longer than its memory, where that is not cached.
@@ -15,13 +15,13 @@ const FEW: usize = 17;
 /// A few queries that are searched together.
 #[derive(Debug, Default)]
 pub struct Group {
-    /// 8-bit values for the panels, (query, width), and −128 times their sums.
+    /// 8-bit values for the panels, (query, width), and what their dots start from.
     pub values: Vec<i8>,
     pub starts: Vec<i32>,
-    /// Values of a row that the scan of all panels reads, the first ones.
-    pub depth: usize,
-    /// Where these are not all: (query, depth), and −128 times their sums.
-    front: Vec<i8>,
+    /// Whether the scan of all panels reads their fronts alone.
+    pub fronts: bool,
+    /// The same for these.
+    front_values: Vec<i8>,
     front_starts: Vec<i32>,
     /// 8-bit values for the rows of all dimensions, (query, dim); empty without them.
     pub codes: Vec<i8>,
@@ -38,11 +38,12 @@ pub struct Known {
     /// Steps and factors for a panel's bound.
     pub step: f32,
     pub factors: [f32; 3],
-    /// The last factor where a panel is read as far as the scan reads.
-    pub scan_rest: f32,
-    /// What a panel's bound has on top.
+    /// The same for what the scan reads, and what its bound has on top of that.
+    pub scan_factors: [f32; 3],
+    pub scan_extra: f32,
+    /// What every bound has on top.
     pub extra: f64,
-    /// Step, −128 · sum, and factors for a row of all dimensions.
+    /// Step, start, and factors for a row of all dimensions.
     pub code_step: f32,
     pub code_start: i32,
     pub code_factors: [f32; 2],
@@ -62,12 +63,14 @@ impl Group {
         let (dim, width) = (space.centre.len(), space.width());
         let limit = kernels.query_limit(width);
         let n_queries = queries.len() / dim;
-        let few = n_queries < FEW;
-        self.depth = if few { space.front() } else { width };
+        let front = space.front();
+        self.fronts = n_queries < FEW && front != Layout::fine(width);
         let centred = similarity == Similarity::Euclidean;
         self.scaled.resize(queries.len(), 0.0);
         self.known.clear();
         self.starts.clear();
+        self.front_values.clear();
+        self.front_starts.clear();
         self.values.clear();
         self.values.resize(n_queries * width, 0);
         self.codes.clear();
@@ -114,28 +117,21 @@ impl Group {
             let (of_length, extra) = errors.map_or((0.0, 0.0), |errors: Projection| {
                 errors.errors(whole, part, longest)
             });
-            let [rest, scan_rest] = errors.map_or([0.0; 2], |errors| {
-                let scanned = if few {
-                    length(&values[..self.depth])
-                } else {
-                    part
-                };
-                [part, scanned].map(|part| errors.rest(whole, part))
-            });
-            known.scan_rest = above(scan_rest);
+            let rest = errors.map_or(0.0, |errors| errors.rest(whole, part));
             known.step = rounded.step;
             known.factors = [rounded.error + of_length, rounded.length, rest].map(above);
+            known.scan_factors = known.factors;
             known.extra = extra;
             self.starts.push(-128 * rounded.sum);
-        }
-        self.front.clear();
-        self.front_starts.clear();
-        if self.depth < width {
-            for row in self.values.chunks_exact(width) {
-                let front = &row[..self.depth];
-                let sum: i32 = front.iter().map(|&value| i32::from(value)).sum();
-                self.front.extend_from_slice(front);
-                self.front_starts.push(-128 * sum);
+            if let Some(errors) = errors.filter(|_| self.fronts) {
+                let integers = &out[..front.width()];
+                let (fine, coarse) = integers.split_at(front.fine);
+                let [fine, coarse] = [fine, coarse].map(|part| rounded_length(part, rounded.step));
+                let rest = errors.rest(whole, length(&values[..front.width()]));
+                known.scan_factors = [fine, coarse, rest].map(above);
+                known.scan_extra = above((rounded.error + of_length) * errors.part(longest));
+                self.front_values.extend_from_slice(integers);
+                self.front_starts.push(start_of(integers, front));
             }
         }
         if errors.is_none() {
@@ -173,10 +169,10 @@ impl Group {
 
     /// All queries, as the scan of all panels reads them.
     pub fn scan(&self) -> Queries<'_> {
-        let (values, starts) = if self.front.is_empty() {
-            (&self.values, &self.starts)
+        let (values, starts) = if self.fronts {
+            (&self.front_values, &self.front_starts)
         } else {
-            (&self.front, &self.front_starts)
+            (&self.values, &self.starts)
         };
         Queries { values, starts }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::bound::Projection;
-use super::kernels::{BLOCK, LANES};
+use super::kernels::{BLOCK, LANES, Layout};
 use super::space::{Axes, Space};
 use super::store::{COLUMNS, Store};
 use super::{ItemIndex, Similarity};
@@ -13,15 +13,15 @@ use crate::mapped::{Array, IndexFile, Part};
 /// What the file says that it holds.
 pub const FORMAT: &str = "llmseq item index";
 /// Raised whenever the arrays change.
-pub const VERSION: &str = "3";
+pub const VERSION: &str = "4";
 
 const SIMILARITIES: [Similarity; 3] = [Similarity::Dot, Similarity::Cosine, Similarity::Euclidean];
 
 /// The numbers of an index, as the file has them.
 #[derive(Debug)]
 pub struct Numbers {
-    /// Items, width, axes, those of the front, exponent, similarity.
-    whole: [i64; 6],
+    /// Items, width, axes, fine and coarse ones of the front, exponent, similarity.
+    whole: [i64; 7],
     /// Longest z, and the errors of a projection.
     real: [f64; 3],
 }
@@ -37,7 +37,8 @@ impl Numbers {
                 n_items as i64,
                 space.centre.len() as i64,
                 axes.map_or(0, |axes| axes.number as i64),
-                axes.map_or(0, |axes| axes.front as i64),
+                axes.map_or(0, |axes| axes.front.fine as i64),
+                axes.map_or(0, |axes| axes.front.coarse as i64),
                 i64::from(space.exponent),
                 number.map_or(-1, |number| number as i64),
             ],
@@ -61,7 +62,7 @@ impl ItemIndex {
         ];
         if let Some(axes) = &self.space.axes {
             parts.push(("axes", Part::F32(&axes.values)));
-            parts.push(("front", Part::U8(&store.front)));
+            parts.push(("fronts", Part::U8(&store.fronts)));
             parts.push(("codes", Part::U8(&store.codes)));
             parts.push(("code_stats", Part::F32(&store.code_stats)));
         }
@@ -79,19 +80,26 @@ impl ItemIndex {
         let misfit = || file.damaged("its arrays do not fit together");
         let (whole, real): (Array<i64>, Array<f64>) =
             (file.array("numbers")?, file.array("lengths")?);
-        let (&[n_items, dim, n_axes, front, exponent, similarity], &[longest, rounding, skew]) =
-            (&*whole, &*real)
+        let (
+            &[n_items, dim, n_axes, n_fine, n_coarse, exponent, similarity],
+            &[longest, rounding, skew],
+        ) = (&*whole, &*real)
         else {
             return Err(misfit());
         };
-        let (Ok(n_items), Ok(dim), Ok(n_axes), Ok(front), Ok(exponent)) = (
+        let (Ok(n_items), Ok(dim), Ok(n_axes), Ok(n_fine), Ok(n_coarse), Ok(exponent)) = (
             u32::try_from(n_items).map(|n| n as usize),
             u16::try_from(dim.wrapping_sub(1)).map(|n| usize::from(n) + 1),
             u16::try_from(n_axes).map(usize::from),
-            u16::try_from(front).map(usize::from),
+            u16::try_from(n_fine).map(usize::from),
+            u16::try_from(n_coarse).map(usize::from),
             i16::try_from(exponent).map(i32::from),
         ) else {
             return Err(misfit());
+        };
+        let front = Layout {
+            fine: n_fine,
+            coarse: n_coarse,
         };
         let similarity = usize::try_from(similarity).ok();
         let similarity = similarity.and_then(|number| SIMILARITIES.get(number).copied());
@@ -122,7 +130,8 @@ impl ItemIndex {
             order: file.array("order")?,
             bytes: file.array("panels")?,
             stats: file.array("panel_stats")?,
-            front: bytes("front")?,
+            fronts: bytes("fronts")?,
+            front: space.front(),
             codes: bytes("codes")?,
             code_stats: file
                 .optional("code_stats")?
@@ -132,6 +141,11 @@ impl ItemIndex {
         let rows: Array<f32> = file.array("rows")?;
         let n_panels = Store::n_panels(n_items);
         let code_rows = if n_axes > 0 { n_items } else { 0 };
+        let n_fronts = if store.front == Layout::fine(width) {
+            0
+        } else {
+            n_panels
+        };
         let fits = n_items > 0
             && rows.len() == n_items * dim
             && space.centre.len() == dim
@@ -140,12 +154,11 @@ impl ItemIndex {
                 .as_ref()
                 .is_none_or(|axes| axes.values.len() == dim * n_axes)
             && n_axes.is_multiple_of(BLOCK)
-            && front.is_multiple_of(4)
-            && front <= n_axes
-            && (front > 0) == (n_axes > 0)
+            && front.is_whole() == (n_axes > 0)
+            && front.width() <= n_axes
             && store.order.len() == n_items
             && store.bytes.len() == n_panels * LANES * width
-            && store.front.len() == n_panels * LANES * if front < width { front } else { 0 }
+            && store.fronts.len() == n_fronts * LANES * store.front.n_bytes()
             && store.stats.len() == n_panels * COLUMNS
             && store.codes.len() == code_rows * dim
             && store.code_stats.len() == code_rows * 3

@@ -9,7 +9,7 @@ use super::kernels::{LANES, PanelStats, count};
 const SPARE: usize = 8;
 
 /// The largest levels that were seen, by slot, and whose they are. Panels fall into the slots by turns.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Seed {
     levels: Vec<[f32; LANES]>,
     /// Block of panels that the level is from.
@@ -29,18 +29,18 @@ impl Seed {
         self.n_asked = n;
     }
 
-    /// Take in the largest dots (with their lanes, see [`super::kernels::Kernels::maxima`]) of some panels, a
-    /// multiple of [`LANES`]. A panel's level is that in the units of all panels, less its loss: a bound of
+    /// Take in the largest dots (with their lanes, see [`super::kernels::Kernels::maxima`]) of some panels from panel
+    /// `first` on, both multiples of [`LANES`]. A panel's level is that in the units of all panels, less its loss: a bound of
     /// [`super::kernels::Kernels::sweep`] without the errors.
     #[inline(always)]
-    pub fn add(&mut self, firsts: &[i32], stats: PanelStats<'_>, step: f32) {
+    pub fn add(&mut self, first: usize, firsts: &[i32], stats: PanelStats<'_>, step: f32) {
         let step = step / LANES as f32;
         let firsts = firsts.as_chunks::<LANES>().0;
         let scales = &stats.scale.as_chunks::<LANES>().0[..firsts.len()];
         let losses = &stats.loss.as_chunks::<LANES>().0[..firsts.len()];
         let turn = self.levels.len() - 1;
         for (at, firsts) in firsts.iter().enumerate() {
-            let block = self.n_seen + at;
+            let block = first / LANES + at;
             // Copies, and bits instead of branches: the compiler turns all of it into vectors.
             let (slots, owners) = (self.levels[block & turn], self.blocks[block & turn]);
             let (mut levels, mut blocks) = ([0.0; LANES], [0; LANES]);
@@ -56,8 +56,24 @@ impl Seed {
         self.n_seen += firsts.len();
     }
 
-    /// As many panels as were asked for or a few more, the highest that are known, numbered as they came, each
-    /// with its level; none if there are fewer.
+    /// Take in what was seen of other panels, where as many were asked for.
+    #[inline(always)]
+    pub fn join(&mut self, other: &Self) {
+        let slots = self.levels.iter_mut().zip(&mut self.blocks);
+        let others = other.levels.iter().zip(&other.blocks);
+        for ((levels, blocks), (other_levels, other_blocks)) in slots.zip(others) {
+            for lane in 0..LANES {
+                if other_levels[lane] > levels[lane] {
+                    levels[lane] = other_levels[lane];
+                    blocks[lane] = other_blocks[lane];
+                }
+            }
+        }
+        self.n_seen += other.n_seen;
+    }
+
+    /// As many panels as were asked for or a few more, the highest that are known, each with its number and
+    /// its level; none if there are fewer.
     #[inline(always)]
     pub fn best(&self, mut take: impl FnMut(usize, f32)) {
         let level = self.reached();
@@ -129,22 +145,28 @@ mod tests {
         let (scale, zero) = (vec![0.5; 1600], vec![0.0; 1600]);
         let stats = PanelStats {
             scale: &scale,
-            length: &zero,
-            rounding: &zero,
-            rest: &zero,
+            lengths: [&zero; 3],
             loss: &zero,
         };
         let best = |n: usize, parts: &[Range<usize>]| {
-            let mut seed = Seed::default();
-            seed.ask(n);
-            for part in parts {
+            let mut asked = Seed::default();
+            asked.ask(n);
+            // The last part is seen by another.
+            let (mut seed, mut other) = (asked.clone(), asked);
+            for (number, part) in parts.iter().enumerate() {
                 let stats = PanelStats {
                     scale: &scale[part.clone()],
                     loss: &zero[part.clone()],
                     ..stats
                 };
-                seed.add(&firsts[part.clone()], stats, 32.0);
+                let seed = if number + 1 == parts.len() {
+                    &mut other
+                } else {
+                    &mut seed
+                };
+                seed.add(part.start, &firsts[part.clone()], stats, 32.0);
             }
+            seed.join(&other);
             let mut found = Vec::new();
             seed.best(|panel, level| found.push((panel, level)));
             found

@@ -8,7 +8,7 @@ use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
 use super::bound::Projection;
-use super::kernels::{BLOCK, Kernels};
+use super::kernels::{BLOCK, Kernels, Layout};
 use super::quantise::largest;
 
 /// Rows that a thread takes at once.
@@ -21,15 +21,15 @@ pub struct Axes {
     pub values: Vec<f32>,
     /// How many; [`BLOCK`] divides it.
     pub number: usize,
-    /// A scan for few queries looks at the first so many alone; 4 divides it.
-    pub front: usize,
+    /// What a scan for few queries reads, of the first ones alone.
+    pub front: Layout,
     /// How far from exact a projection may be.
     pub errors: Projection,
 }
 
 impl Axes {
     /// Take columns, (dim, axis), and measure how far they are from orthonormal.
-    pub fn new(columns: &ArrayView2<'_, f32>, front: usize) -> Self {
+    pub fn new(columns: &ArrayView2<'_, f32>, front: Layout) -> Self {
         let (dim, n_axes) = columns.dim();
         let mut squared = vec![0.0_f64; n_axes * n_axes];
         for row in columns.rows() {
@@ -90,17 +90,16 @@ impl Space {
         }
     }
 
-    /// Bytes of an item in the scan.
+    /// Coordinates of an item in the scan.
     pub fn width(&self) -> usize {
         let plain = self.centre.len().next_multiple_of(4);
         self.axes.as_ref().map_or(plain, |axes| axes.number)
     }
 
-    /// Bytes of an item that a scan for few queries reads, the first ones.
-    pub fn front(&self) -> usize {
-        self.axes
-            .as_ref()
-            .map_or_else(|| self.width(), |axes| axes.front)
+    /// What a scan for few queries reads of an item.
+    pub fn front(&self) -> Layout {
+        let whole = Layout::fine(self.width());
+        self.axes.as_ref().map_or(whole, |axes| axes.front)
     }
 
     /// Mean of the scaled rows.
@@ -164,7 +163,7 @@ impl Space {
             }
             let values = centred.chunks_exact(dim).enumerate().map(|(number, row)| {
                 let rest = self.axes.as_ref().map(|axes| {
-                    let front = &projected[number * axes.number..][..axes.front];
+                    let front = &projected[number * axes.number..][..axes.front.width()];
                     axes.errors.rest(length(row), length(front))
                 });
                 value(row, rest)

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::bound::above;
-use super::kernels::{CodeRows, Kernels, LANES, PanelStats, Panels};
+use super::bound::{Projection, above};
+use super::kernels::{COARSE, CodeRows, Kernels, LANES, Layout, PanelStats, Panels};
 use super::quantise::{largest, quantise, step_for};
 use super::space::{Space, length};
 use crate::mapped::Array;
@@ -16,8 +16,10 @@ use crate::mapped::Array;
 /// Panels are padded to a multiple of this.
 pub const PADDING: usize = 16;
 /// Statistics of a panel.
-pub const COLUMNS: usize = 6;
+pub const COLUMNS: usize = 9;
+/// Largest absolute values of 8 and of 4 bits.
 const LIMIT: i8 = 127;
+const COARSE_LIMIT: i8 = 7;
 
 /// 8-bit copies of all items in the order of the scan.
 #[derive(Debug)]
@@ -27,7 +29,9 @@ pub struct Store {
     /// See [`Panels`].
     pub bytes: Array<u8>,
     /// The same of what a scan for few queries reads, so that it reads nothing else; empty where that is all.
-    pub front: Array<u8>,
+    pub fronts: Array<u8>,
+    /// What that is.
+    pub front: Layout,
     /// Statistics of the panels, one column after another: see [`PanelStats`].
     pub stats: Array<f32>,
     /// Rows of all dimensions by place; empty where the panels have all dimensions.
@@ -53,6 +57,13 @@ impl Store {
         let mut codes = vec![0_u8; code_rows * dim];
         let mut code_stats = vec![0.0_f32; code_rows * 3];
         let mut stats = vec![[0.0_f32; COLUMNS]; n_panels];
+        let front = space.front();
+        let n_fronts = if front == Layout::fine(width) {
+            0
+        } else {
+            n_panels
+        };
+        let mut fronts = vec![0_u8; n_fronts * LANES * front.n_bytes()];
         // A panel without axes has no codes; a chunk of nothing must still come once a panel.
         let mut parts: Vec<Part<'_>> = bytes
             .chunks_exact_mut(LANES * width)
@@ -62,6 +73,7 @@ impl Store {
                 items,
                 bytes,
                 stats,
+                front: &mut [],
                 codes: &mut [],
                 code_stats: &mut [],
             })
@@ -75,6 +87,10 @@ impl Store {
                 part.code_stats = code_stats;
             }
         }
+        let of_panels = fronts.chunks_exact_mut(LANES * front.n_bytes());
+        for (part, front) in parts.iter_mut().zip(of_panels) {
+            part.front = front;
+        }
         parts
             .par_chunks_mut(PADDING)
             .for_each_init(Scratch::default, |scratch, parts| {
@@ -87,18 +103,12 @@ impl Store {
                     },
                 );
             });
-        let front = if space.front() < width {
-            let panels = bytes.chunks_exact(LANES * width);
-            let fronts = panels.map(|panel| &panel[..LANES * space.front()]);
-            fronts.collect::<Vec<_>>().concat()
-        } else {
-            Vec::new()
-        };
         let columns = (0..COLUMNS).flat_map(|column| stats.iter().map(move |row| row[column]));
         Self {
             stats: columns.collect::<Vec<f32>>().into(),
             order: order.into(),
-            front: Array::copy_of(&front),
+            fronts: Array::copy_of(&fronts),
+            front,
             bytes: Array::copy_of(&bytes),
             codes: Array::copy_of(&codes),
             code_stats: Array::copy_of(&code_stats),
@@ -126,17 +136,17 @@ impl Store {
         lanes
     }
 
-    /// Some panels, of whose items `depth` bytes are read, with the lanes that may be listed.
-    pub fn panels<'a>(&'a self, lanes: &'a [u16], which: Range<usize>, depth: usize) -> Panels<'a> {
-        let size = LANES * depth;
-        let bytes = if depth < self.width {
-            &self.front
+    /// Some panels, or their fronts, with the lanes that may be listed.
+    pub fn panels<'a>(&'a self, lanes: &'a [u16], which: Range<usize>, fronts: bool) -> Panels<'a> {
+        let (bytes, layout) = if fronts {
+            (&self.fronts, self.front)
         } else {
-            &self.bytes
+            (&self.bytes, Layout::fine(self.width))
         };
+        let size = LANES * layout.n_bytes();
         Panels {
             bytes: &bytes[which.start * size..which.end * size],
-            width: depth,
+            layout,
             lanes: &lanes[which],
         }
     }
@@ -147,16 +157,15 @@ impl Store {
         &self.bytes[which * size..][..size]
     }
 
-    /// Statistics of some panels, read as far as `depth`.
-    pub fn stats(&self, which: Range<usize>, depth: usize) -> PanelStats<'_> {
+    /// Statistics of some panels, or of their fronts.
+    pub fn stats(&self, which: Range<usize>, fronts: bool) -> PanelStats<'_> {
         let n_panels = self.stats.len() / COLUMNS;
         let column = |number: usize| &self.stats[number * n_panels..][which.clone()];
+        let first = if fronts { 5 } else { 1 };
         PanelStats {
-            scale: column(0),
-            length: column(1),
-            rounding: column(2),
-            rest: column(if depth < self.width { 5 } else { 3 }),
-            loss: column(4),
+            loss: column(0),
+            scale: column(first),
+            lengths: [1, 2, 3].map(|next| column(first + next)),
         }
     }
 
@@ -188,6 +197,7 @@ struct Part<'a> {
     items: &'a [u32],
     bytes: &'a mut [u8],
     stats: &'a mut [f32; COLUMNS],
+    front: &'a mut [u8],
     codes: &'a mut [u8],
     code_stats: &'a mut [f32],
 }
@@ -222,37 +232,35 @@ impl Part<'_> {
         };
         integers.clear();
         integers.resize(width.max(dim), 0);
+        let errors = space.axes.as_ref().map(|axes| axes.errors);
+        let wholes = centred.chunks_exact(dim).map(length);
         let step = step_for(largest(scanned), LIMIT);
-        let mut most = [0.0_f64; 4];
-        let mut least = f64::INFINITY;
-        for (lane, values) in scanned.chunks_exact(n_scanned).enumerate() {
+        let (mut most, mut least) = ([0.0_f64; 3], f64::INFINITY);
+        for (lane, (values, whole)) in scanned.chunks_exact(n_scanned).zip(wholes).enumerate() {
             let rounded = quantise(values, step, LIMIT, integers);
-            for (step, four) in integers[..width].as_chunks::<4>().0.iter().enumerate() {
-                let at = (step * LANES + lane) * 4;
-                let four = four.map(|value| value.cast_unsigned() ^ 0x80);
-                self.bytes[at..at + 4].copy_from_slice(&four);
-            }
+            write_fine(&integers[..width], lane, self.bytes);
             let part = length(values);
-            let whole = length(&centred[lane * dim..(lane + 1) * dim]);
-            let errors = space.axes.as_ref().map(|axes| axes.errors);
-            let [rest, behind_front] = errors.map_or([0.0; 2], |errors| {
-                let front = length(&values[..space.front()]);
-                [part, front].map(|part| errors.rest(whole, part))
-            });
-            for (most, value) in most
-                .iter_mut()
-                .zip([part, rounded.error, rest, behind_front])
-            {
-                *most = most.max(value);
-            }
+            let rest = errors.map_or(0.0, |errors| errors.rest(whole, part));
+            raise(&mut most, [part, rounded.error, rest]);
             least = least.min(whole);
         }
         let loss = if loss { half_square(least) } else { 0.0 };
-        let [part, error, rest, behind_front] = most.map(above);
-        *self.stats = [step, part, error, rest, loss, behind_front];
-        if self.codes.is_empty() {
-            return;
+        let [part, error, rest] = most.map(above);
+        self.stats[..5].copy_from_slice(&[loss, step, part, error, rest]);
+        if let Some(errors) = errors.filter(|_| !self.front.is_empty()) {
+            let rows = scanned.chunks_exact(n_scanned);
+            let rows = rows.zip(centred.chunks_exact(dim).map(length));
+            let stats = fill_front(rows, space.front(), errors, integers, self.front);
+            self.stats[5..].copy_from_slice(&stats);
         }
+        if !self.codes.is_empty() {
+            self.fill_codes(centred, dim, integers);
+        }
+    }
+
+    /// The rows of all dimensions.
+    #[inline(always)]
+    fn fill_codes(&mut self, centred: &[f32], dim: usize, integers: &mut [i8]) {
         let codes = self.codes.chunks_exact_mut(dim);
         let places = codes.zip(self.code_stats.chunks_exact_mut(3));
         for (values, (codes, stats)) in centred.chunks_exact(dim).zip(places) {
@@ -263,6 +271,70 @@ impl Part<'_> {
             }
             stats.copy_from_slice(&[step, above(length(values)), above(rounded.error)]);
         }
+    }
+}
+
+/// Write the fronts of a panel's projected rows, each of which comes with the length of the whole; give their
+/// statistics.
+#[inline(always)]
+fn fill_front<'a>(
+    rows: impl Iterator<Item = (&'a [f32], f64)> + Clone,
+    layout: Layout,
+    errors: Projection,
+    integers: &mut [i8],
+    out: &mut [u8],
+) -> [f32; 4] {
+    let parts = |values: &'a [f32]| values[..layout.width()].split_at(layout.fine);
+    let (mut fine_most, mut coarse_most) = (0.0_f32, 0.0_f32);
+    for (values, _) in rows.clone() {
+        let (fine, coarse) = parts(values);
+        fine_most = fine_most.max(largest(fine));
+        coarse_most = coarse_most.max(largest(coarse));
+    }
+    let coarse_step = step_for(coarse_most, COARSE_LIMIT) / f32::from(COARSE);
+    let step = step_for(fine_most, LIMIT).max(coarse_step);
+    let (of_fine, of_coarse) = out.split_at_mut(LANES * layout.fine);
+    let mut most = [0.0_f64; 3];
+    for (lane, (values, whole)) in rows.enumerate() {
+        let (fine, coarse) = parts(values);
+        let fine_error = quantise(fine, step, LIMIT, integers).error;
+        write_fine(&integers[..fine.len()], lane, of_fine);
+        let step = step * f32::from(COARSE);
+        let coarse_error = quantise(coarse, step, COARSE_LIMIT, integers).error;
+        write_coarse(&integers[..coarse.len()], lane, of_coarse);
+        let behind = errors.rest(whole, length(&values[..layout.width()]));
+        raise(&mut most, [fine_error, coarse_error, behind]);
+    }
+    let [fine_error, coarse_error, behind] = most.map(above);
+    [step, fine_error, coarse_error, behind]
+}
+
+/// Write the 8-bit values of a lane, see [`Panels`].
+#[inline(always)]
+fn write_fine(values: &[i8], lane: usize, panel: &mut [u8]) {
+    for (step, four) in values.as_chunks::<4>().0.iter().enumerate() {
+        let at = (step * LANES + lane) * 4;
+        let four = four.map(|value| value.cast_unsigned() ^ 0x80);
+        panel[at..at + 4].copy_from_slice(&four);
+    }
+}
+
+/// Write the 4-bit values of a lane, see [`Panels`].
+#[inline(always)]
+fn write_coarse(values: &[i8], lane: usize, panel: &mut [u8]) {
+    for (pair, eight) in values.as_chunks::<8>().0.iter().enumerate() {
+        let at = (pair * LANES + lane) * 4;
+        let raised = eight.map(|value| (value + 8).cast_unsigned());
+        for (out, place) in panel[at..at + 4].iter_mut().zip(0..) {
+            *out = raised[place] | raised[place + 4] << 4;
+        }
+    }
+}
+
+#[inline(always)]
+fn raise(most: &mut [f64; 3], values: [f64; 3]) {
+    for (most, value) in most.iter_mut().zip(values) {
+        *most = most.max(value);
     }
 }
 

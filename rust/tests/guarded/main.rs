@@ -21,7 +21,7 @@ use llmseq_core::metrics::{Against, ListTable, evaluate_lists};
 use llmseq_core::parallel::{Stop, pool};
 use llmseq_core::pooling::{Pooling, pool_into};
 use llmseq_core::sessions::Sessions;
-use llmseq_core::topk::{Allowed, ItemIndex, Similarity};
+use llmseq_core::topk::{Allowed, ItemIndex, Layout, Similarity};
 
 #[global_allocator]
 static ALLOCATOR: Guarding = Guarding;
@@ -246,6 +246,34 @@ fn top_k() {
                     let lists = index.search(matrix(&queries, dim), k, allowed, &Stop::default());
                     push_lists(&mut bits, &lists.unwrap());
                 }
+            }
+        }
+        bits
+    });
+}
+
+#[test]
+fn top_k_by_fronts() {
+    on_every_path(|| {
+        let mut bits = Vec::new();
+        for (n_items, n_axes, fine, coarse) in [
+            (17, 32, 4, 8),
+            (63, 32, 0, 16),
+            (64, 64, 32, 32),
+            (129, 64, 20, 40),
+            (257, 96, 44, 0),
+        ] {
+            let mut numbers = Numbers(n_items as u64);
+            let dim = n_axes + n_items % 7;
+            let vectors = numbers.floats(n_items * dim);
+            let front = Layout { fine, coarse };
+            let items = matrix(&vectors, dim);
+            let index = ItemIndex::with_axes(items, Similarity::Dot, n_axes, front).unwrap();
+            for n_queries in 1..=17 {
+                let queries = numbers.floats(n_queries * dim);
+                let asked = matrix(&queries, dim);
+                let lists = index.search(asked, 5, Allowed::default(), &Stop::default());
+                push_lists(&mut bits, &lists.unwrap());
             }
         }
         bits

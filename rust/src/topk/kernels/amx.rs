@@ -47,12 +47,12 @@ impl Shapes {
 struct Sums([[i32; LANES]; QUERIES]);
 
 /// # Safety
-/// The lengths are as `Kernels::maxima` checks them, there are at least [`QUERIES`] queries, and Linux has
-/// granted the tiles.
+/// The lengths are as `Kernels::maxima` checks them, all values are fine, there are at least [`QUERIES`] queries,
+/// and Linux has granted the tiles.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub unsafe fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
-    let width = panels.width;
+    let width = panels.layout.fine;
     let size = LANES * width;
     let lines = TILE * size / 64;
     let shapes = Shapes::new(width % DEEP);

@@ -7,7 +7,8 @@ macro_rules! path {
             use std::arch::x86_64::*;
 
             use super::super::sweep::{self, Maxima, Top};
-            use super::super::{AHEAD, CodeQuery, CodeRows, Hit, LANES, Look, Panels, Queries};
+            use super::super::{AHEAD, COARSE, CodeQuery, CodeRows, Hit, LANES, Layout, Look};
+            use super::super::{Panels, Queries};
             use super::super::{project, unordered};
 
             /// Queries of a tile: with two sums each, all stay in the 16 registers.
@@ -15,7 +16,8 @@ macro_rules! path {
 
             #[target_feature(enable = $features)]
             pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
-                let size = LANES * panels.width;
+                let layout = panels.layout;
+                let size = LANES * layout.n_bytes();
                 let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
                 for (number, &lanes) in panels.lanes.iter().enumerate() {
                     for first in (0..n_queries).step_by(QUERIES) {
@@ -23,10 +25,10 @@ macro_rules! path {
                         // a row of `out` has twice `n_panels` places.
                         unsafe {
                             let panel = panels.bytes.as_ptr().add(number * size);
-                            let values = queries.values.as_ptr().add(first * panels.width);
+                            let values = queries.values.as_ptr().add(first * layout.width());
                             let starts = queries.starts.as_ptr().add(first);
                             let out = out.as_mut_ptr().add(first * 2 * n_panels + number);
-                            let tile = (panel, panels.width, lanes);
+                            let tile = (panel, layout, lanes);
                             match n_queries - first {
                                 1 => tile_maxima::<1>(tile, values, starts, out, n_panels),
                                 2 => tile_maxima::<2>(tile, values, starts, out, n_panels),
@@ -44,12 +46,11 @@ macro_rules! path {
             }
 
             /// # Safety
-            /// The panel holds at least `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers,
-            /// `out` two places every `2 * n_panels`, `n_panels` apart.
+            /// As [`dots_of_one`], and `out` has two places every `2 * n_panels`, `n_panels` apart.
             #[inline]
             #[target_feature(enable = $features)]
             unsafe fn tile_maxima<const M: usize>(
-                (panel, width, lanes): (*const u8, usize, u16),
+                (panel, layout, lanes): (*const u8, Layout, u16),
                 values: *const i8,
                 starts: *const i32,
                 out: *mut i32,
@@ -57,7 +58,7 @@ macro_rules! path {
             ) {
                 // SAFETY: as promised by the caller.
                 unsafe {
-                    let sums = dots_of_one::<M>(panel, values, starts, width);
+                    let sums = dots_of_one::<M>(panel, layout, values, starts);
                     for (row, &[low, high]) in sums.iter().enumerate() {
                         let mut low = with_lanes(low, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
                         let mut high =
@@ -121,34 +122,91 @@ macro_rules! path {
             /// Dots of `M` queries with the lanes of a panel.
             ///
             /// # Safety
-            /// The panel holds `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers.
+            /// The panel holds `LANES` items of this layout, `values` `M` rows of its width, `starts` `M` numbers.
             #[inline]
             #[target_feature(enable = $features)]
             unsafe fn dots_of_one<const M: usize>(
                 panel: *const u8,
+                layout: Layout,
                 values: *const i8,
                 starts: *const i32,
-                width: usize,
             ) -> [[__m256i; 2]; M] {
-                let step = $step;
                 let mut sums = [[_mm256_setzero_si256(); 2]; M];
-                // SAFETY: step `s` reads bytes `64 s..64 s + 64` of the panel and `4 s..4 s + 4` of a row.
+                let (width, n_fine) = (layout.width(), layout.fine / 4);
+                // SAFETY: line `l` of the panel, bytes `64 l..64 l + 64`, goes with the four values of a row at
+                // `4 l` or, behind the fine ones, with the eight at `fine + 8 (l - fine / 4)`.
                 unsafe {
                     for (row, sums) in sums.iter_mut().enumerate() {
                         *sums = [_mm256_set1_epi32(*starts.add(row)); 2];
                     }
-                    for number in 0..width / 4 {
-                        let low = _mm256_loadu_si256(panel.add(64 * number).cast());
-                        let high = _mm256_loadu_si256(panel.add(64 * number + 32).cast());
-                        for (row, sums) in sums.iter_mut().enumerate() {
-                            let query = values.add(row * width + 4 * number).cast::<i32>();
-                            let query = _mm256_set1_epi32(query.read_unaligned());
-                            sums[0] = step(sums[0], low, query);
-                            sums[1] = step(sums[1], high, query);
-                        }
+                    for line in 0..n_fine {
+                        let items = line_of(panel, line);
+                        multiply(items, values.add(4 * line), width, &mut sums);
+                    }
+                    for pair in 0..layout.coarse / 8 {
+                        let [lower, upper] = coarse_halves(line_of(panel, n_fine + pair));
+                        let values = values.add(layout.fine + 8 * pair);
+                        multiply(lower, values, width, &mut sums);
+                        multiply(upper, values.add(4), width, &mut sums);
                     }
                 }
                 sums
+            }
+
+            /// # Safety
+            /// The panel has such a line of 64 bytes.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn line_of(panel: *const u8, line: usize) -> [__m256i; 2] {
+                // SAFETY: as promised by the caller.
+                unsafe {
+                    [
+                        _mm256_loadu_si256(panel.add(64 * line).cast()),
+                        _mm256_loadu_si256(panel.add(64 * line + 32).cast()),
+                    ]
+                }
+            }
+
+            /// [`COARSE`] times the lower and the upper half of each byte. Pairs of bytes are moved: what one gets of
+            /// the other is cut off.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn coarse_halves(items: [__m256i; 2]) -> [[__m256i; 2]; 2] {
+                let only = _mm256_set1_epi8(15 * COARSE);
+                let [low, high] = items;
+                [
+                    [
+                        _mm256_and_si256(_mm256_slli_epi16::<3>(low), only),
+                        _mm256_and_si256(_mm256_slli_epi16::<3>(high), only),
+                    ],
+                    [
+                        _mm256_and_si256(_mm256_srli_epi16::<1>(low), only),
+                        _mm256_and_si256(_mm256_srli_epi16::<1>(high), only),
+                    ],
+                ]
+            }
+
+            /// Add the products of four dimensions with those of `M` queries.
+            ///
+            /// # Safety
+            /// `values` points to four values of each of `M` rows that are `width` apart.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn multiply<const M: usize>(
+                items: [__m256i; 2],
+                values: *const i8,
+                width: usize,
+                sums: &mut [[__m256i; 2]; M],
+            ) {
+                let step = $step;
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: as promised by the caller.
+                    let query = unsafe { values.add(row * width).cast::<i32>().read_unaligned() };
+                    let query = _mm256_set1_epi32(query);
+                    for (sum, items) in sums.iter_mut().zip(items) {
+                        *sum = step(*sum, items, query);
+                    }
+                }
             }
 
             /// # Safety
@@ -157,12 +215,12 @@ macro_rules! path {
             pub unsafe fn look(panel: &[u8], looks: &[Look<'_>], found: &mut Vec<Hit>) {
                 for look in looks {
                     let (values, start) = (look.query.as_ptr(), &raw const look.start);
+                    let layout = Layout::fine(look.query.len());
                     let mut bounds = [0.0; LANES];
                     let mut reached = 0;
                     // SAFETY: as promised by the caller; `bounds` is as long as two registers.
                     unsafe {
-                        let [halves] =
-                            dots_of_one::<1>(panel.as_ptr(), values, start, look.query.len());
+                        let [halves] = dots_of_one::<1>(panel.as_ptr(), layout, values, start);
                         for (half, &sums) in halves.iter().enumerate() {
                             let scale = _mm256_set1_ps(look.side.scale);
                             let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
@@ -197,6 +255,8 @@ macro_rules! path {
                         for offset in (0..rows.width).step_by(64) {
                             _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(offset).cast());
                         }
+                        let stats = rows.stats.as_ptr().wrapping_add(next.place as usize);
+                        _mm_prefetch::<_MM_HINT_T0>(stats.cast());
                     }
                     let hit = &mut hits[at];
                     let query = &queries[hit.query as usize];

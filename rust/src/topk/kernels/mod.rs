@@ -34,7 +34,7 @@ use crate::simd::compiled_for;
 
 pub use project::BLOCK;
 pub use sweep::{Maxima, PanelStats, Top, count, lane_of};
-pub use views::{CodeQuery, CodeRows, Hit, Look, Panels, Queries};
+pub use views::{COARSE, CodeQuery, CodeRows, Hit, Layout, Look, Panels, Queries, start_of};
 
 /// Items of a panel: one 512-bit register holds four bytes of each.
 pub const LANES: usize = 16;
@@ -111,10 +111,10 @@ impl Kernels {
     /// If a length does not fit the others: the loops below read without looking.
     pub fn maxima(self, panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
         let n_panels = panels.lanes.len();
-        assert!(panels.width > 0 && panels.width.is_multiple_of(4));
-        assert!(n_panels.is_multiple_of(TILE));
-        assert_eq!(panels.bytes.len(), n_panels * LANES * panels.width);
-        assert_eq!(queries.values.len(), queries.starts.len() * panels.width);
+        let layout = panels.layout;
+        assert!(layout.is_whole() && n_panels.is_multiple_of(TILE));
+        assert_eq!(panels.bytes.len(), n_panels * LANES * layout.n_bytes());
+        assert_eq!(queries.values.len(), queries.starts.len() * layout.width());
         assert_eq!(out.len(), queries.starts.len() * 2 * n_panels);
         // SAFETY: the lengths are as the kernels need them (above); `chosen` found the instructions.
         unsafe {
@@ -125,7 +125,7 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Self::AvxVnni => avx2::vnni::maxima(panels, queries, out),
                 #[cfg(target_arch = "x86_64")]
-                Self::Amx if queries.starts.len() >= amx::QUERIES => {
+                Self::Amx if queries.starts.len() >= amx::QUERIES && layout.coarse == 0 => {
                     amx::maxima(panels, queries, out);
                 }
                 #[cfg(target_arch = "x86_64")]

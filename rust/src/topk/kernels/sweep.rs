@@ -5,14 +5,12 @@ use super::LANES;
 /// What the bound of a panel is made of, one value a panel (see `bound.rs`).
 #[derive(Debug, Clone, Copy)]
 pub struct PanelStats<'a> {
-    /// Step of the 8-bit values.
+    /// Step of the values.
     pub scale: &'a [f32],
-    /// Largest length of an item's scanned part.
-    pub length: &'a [f32],
-    /// Largest length of what rounding to 8 bits took from it.
-    pub rounding: &'a [f32],
-    /// Largest length of the part that is not scanned.
-    pub rest: &'a [f32],
+    /// Largest lengths that a query's factors multiply. Of what is read in full: of an item's scanned part, of what
+    /// rounding took from it, of the part that is not scanned. Of fronts: of what rounding took from the fine and
+    /// from the coarse values, of the part behind.
+    pub lengths: [&'a [f32]; 3],
     /// What every item of the panel loses at least.
     pub loss: &'a [f32],
 }
@@ -40,9 +38,9 @@ impl PanelStats<'_> {
     pub fn side(&self, panel: usize, step: f32, factors: [f32; 3]) -> Side {
         Side {
             scale: step * self.scale[panel],
-            plus: factors[0] * self.length[panel]
-                + factors[1] * self.rounding[panel]
-                + factors[2] * self.rest[panel]
+            plus: factors[0] * self.lengths[0][panel]
+                + factors[1] * self.lengths[1][panel]
+                + factors[2] * self.lengths[2][panel]
                 - self.loss[panel],
         }
     }
@@ -59,7 +57,7 @@ pub struct Maxima<'a> {
     pub stats: PanelStats<'a>,
     /// Step of the query's 8-bit values.
     pub step: f32,
-    /// Factors of the panels' `length`, `rounding` and `rest`.
+    /// Factors of the panels' lengths.
     pub factors: [f32; 3],
     /// What the bound has to reach.
     pub needed: f32,
@@ -104,21 +102,15 @@ pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
     );
     let n_blocks = firsts.len();
     let seconds = &seconds[..n_blocks];
-    let (scale, length) = (
-        &blocks(stats.scale)[..n_blocks],
-        &blocks(stats.length)[..n_blocks],
-    );
-    let (rounding, rest) = (
-        &blocks(stats.rounding)[..n_blocks],
-        &blocks(stats.rest)[..n_blocks],
-    );
+    let scale = &blocks(stats.scale)[..n_blocks];
+    let [first, second, third] = stats.lengths;
+    let (first, second) = (&blocks(first)[..n_blocks], &blocks(second)[..n_blocks]);
+    let third = &blocks(third)[..n_blocks];
     let loss = &blocks(stats.loss)[..n_blocks];
     for block in 0..n_blocks {
         let stats = PanelStats {
             scale: &scale[block],
-            length: &length[block],
-            rounding: &rounding[block],
-            rest: &rest[block],
+            lengths: [&first[block], &second[block], &third[block]],
             loss: &loss[block],
         };
         let side = |lane: usize| stats.side(lane, step, factors);

@@ -2,24 +2,70 @@
 
 use super::sweep::Side;
 
-/// Panels of 8-bit items as the scan reads them.
+/// Coordinates of an item that a scan reads: the first have a byte each, the others half of one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Those of 8 bits, a multiple of 4.
+    pub fine: usize,
+    /// Those of 4 bits, a multiple of 8.
+    pub coarse: usize,
+}
+
+impl Layout {
+    /// All in 8 bits.
+    pub fn fine(width: usize) -> Self {
+        Self {
+            fine: width,
+            coarse: 0,
+        }
+    }
+
+    /// Whether both numbers are as they must be, and not both 0.
+    pub fn is_whole(self) -> bool {
+        self.fine.is_multiple_of(4) && self.coarse.is_multiple_of(8) && self.width() > 0
+    }
+
+    /// Number of coordinates.
+    pub fn width(self) -> usize {
+        self.fine + self.coarse
+    }
+
+    /// Bytes of an item.
+    pub fn n_bytes(self) -> usize {
+        self.fine + self.coarse / 2
+    }
+}
+
+/// Panels of items as the scan reads them.
 #[derive(Debug, Clone, Copy)]
 pub struct Panels<'a> {
-    /// `[panel][width / 4][lane][4]`, each value + 128.
+    /// Of each panel `[fine / 4][lane][4]`, each value + 128, then `[coarse / 8][lane][4]`, in the lower half
+    /// of each byte one of the first four of eight values + 8, in the upper half one of the other four.
     pub bytes: &'a [u8],
-    /// Bytes of an item, a multiple of 4.
-    pub width: usize,
+    /// What stands there.
+    pub layout: Layout,
     /// Lanes of each panel that may be listed; `TILE` divides their number.
     pub lanes: &'a [u16],
 }
 
-/// 8-bit queries: rows as wide as an item, and what undoes the + 128 of the items.
+/// 8-bit queries: rows as wide as an item, and what undoes that the values of items are raised.
 #[derive(Debug, Clone, Copy)]
 pub struct Queries<'a> {
     /// `[query][width]`.
     pub values: &'a [i8],
-    /// −128 · the sum of each row.
+    /// Of each row, see [`start_of`].
     pub starts: &'a [i32],
+}
+
+/// A 4-bit value counts this many times: a step of both kinds of values is one.
+pub const COARSE: i8 = 8;
+
+/// What a dot with raised values has too much, negative: fine values are raised by 128, coarse ones by 8.
+#[inline(always)]
+pub fn start_of(query: &[i8], layout: Layout) -> i32 {
+    let sum = |values: &[i8]| values.iter().map(|&value| i32::from(value)).sum::<i32>();
+    let (fine, coarse) = query.split_at(layout.fine);
+    -128 * sum(fine) - 8 * i32::from(COARSE) * sum(coarse)
 }
 
 /// A query that looks at a panel.

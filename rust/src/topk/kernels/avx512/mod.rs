@@ -128,6 +128,8 @@ pub unsafe fn closer(rows: CodeRows<'_>, queries: &[CodeQuery<'_>], hits: &mut [
             for offset in (0..rows.width).step_by(64) {
                 _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(offset).cast());
             }
+            let stats = rows.stats.as_ptr().wrapping_add(next.place as usize);
+            _mm_prefetch::<_MM_HINT_T0>(stats.cast());
         }
         let hit = &mut hits[at];
         let query = &queries[hit.query as usize];
@@ -191,14 +193,14 @@ pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
     } = maxima;
     let columns = [
         stats.scale,
-        stats.length,
-        stats.rounding,
-        stats.rest,
+        stats.lengths[0],
+        stats.lengths[1],
+        stats.lengths[2],
         stats.loss,
     ];
     assert!(columns.iter().all(|column| column.len() >= firsts.len()));
     assert!(seconds.len() >= firsts.len());
-    let [scale, length, rounding, rest, loss] = columns.map(<[f32]>::as_ptr);
+    let [scale, first, second, third, loss] = columns.map(<[f32]>::as_ptr);
     let (step, needed) = (_mm512_set1_ps(step / LANES as f32), _mm512_set1_ps(needed));
     let factors = [
         _mm512_set1_ps(factors[0]),
@@ -209,10 +211,10 @@ pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
         // SAFETY: all seven hold `LANES` numbers from `block` on.
         unsafe {
             let dots = |of: &[i32]| _mm512_loadu_si512(of.as_ptr().add(block).cast());
-            let length = _mm512_mul_ps(factors[0], _mm512_loadu_ps(length.add(block)));
-            let rounding = _mm512_mul_ps(factors[1], _mm512_loadu_ps(rounding.add(block)));
-            let rest = _mm512_mul_ps(factors[2], _mm512_loadu_ps(rest.add(block)));
-            let errors = _mm512_add_ps(_mm512_add_ps(length, rounding), rest);
+            let first = _mm512_mul_ps(factors[0], _mm512_loadu_ps(first.add(block)));
+            let second = _mm512_mul_ps(factors[1], _mm512_loadu_ps(second.add(block)));
+            let third = _mm512_mul_ps(factors[2], _mm512_loadu_ps(third.add(block)));
+            let errors = _mm512_add_ps(_mm512_add_ps(first, second), third);
             let plus = _mm512_sub_ps(errors, _mm512_loadu_ps(loss.add(block)));
             let scale = _mm512_mul_ps(step, _mm512_loadu_ps(scale.add(block)));
             let bound = |dots| _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dots), scale), plus);

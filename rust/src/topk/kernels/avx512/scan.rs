@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::super::{LANES, Panels, Queries, TILE};
+use super::super::{COARSE, LANES, Layout, Panels, Queries, TILE};
 
 /// Queries of a tile: 6 × 4 sums and what they need fill the 32 registers.
 const QUERIES: usize = 6;
@@ -11,14 +11,15 @@ const QUERIES: usize = 6;
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
     let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
-    let size = LANES * panels.width;
+    let layout = panels.layout;
+    let size = LANES * layout.n_bytes();
     let lines = TILE * size / 64;
     for (number, lanes) in panels.lanes.as_chunks::<TILE>().0.iter().enumerate() {
         // SAFETY: there are `size` bytes for each panel.
         let bytes = unsafe { panels.bytes.as_ptr().add(number * TILE * size) };
         let tile = Tile {
             bytes,
-            width: panels.width,
+            layout,
             lanes,
         };
         for first in (0..n_queries).step_by(QUERIES) {
@@ -29,7 +30,7 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
             }
             // SAFETY: rows `first..first + m` exist in all three, and a row of `out` has twice `n_panels` places.
             unsafe {
-                let values = queries.values.as_ptr().add(first * panels.width);
+                let values = queries.values.as_ptr().add(first * layout.width());
                 let starts = queries.starts.as_ptr().add(first);
                 let out = out.as_mut_ptr().add(first * 2 * n_panels + number * TILE);
                 match m {
@@ -57,14 +58,13 @@ pub fn expect(panels: *const u8, lines: Range<usize>) {
 /// Four panels that follow each other.
 struct Tile<'a> {
     bytes: *const u8,
-    /// Bytes of an item.
-    width: usize,
+    layout: Layout,
     lanes: &'a [u16; TILE],
 }
 
 impl Tile<'_> {
     /// # Safety
-    /// `values` points to `M` rows of `width`, `starts` to `M` numbers, `out` to `M` pairs of rows that lie
+    /// `values` points to `M` rows of the layout's width, `starts` to `M` numbers, `out` to `M` pairs of rows that lie
     /// `n_panels` apart and have [`TILE`] places.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
@@ -75,13 +75,8 @@ impl Tile<'_> {
         out: *mut i32,
         n_panels: usize,
     ) {
-        let size = LANES * self.width;
-        // SAFETY: four panels of `size` bytes stand at `bytes`; the rest as promised by the caller.
-        let sums = unsafe {
-            let (a, b) = (self.bytes, self.bytes.add(size));
-            let (c, d) = (self.bytes.add(2 * size), self.bytes.add(3 * size));
-            dots_of_four::<M, CHAINS>([a, b, c, d], values, starts, self.width)
-        };
+        // SAFETY: four panels stand at `bytes`; the rest as promised by the caller.
+        let sums = unsafe { dots_of_four::<M, CHAINS>(self.bytes, self.layout, values, starts) };
         for (row, four) in sums.into_iter().enumerate() {
             let (firsts, seconds) = two_largest_of_four(listable(four, *self.lanes));
             // SAFETY: the pair `row` of rows of `out` has four places each.
@@ -153,31 +148,46 @@ pub fn two_largest_of_four([a, b, c, d]: [__m512i; TILE]) -> (__m128i, __m128i) 
 /// for the sum it is added to, and few queries have few sums.
 ///
 /// # Safety
-/// Each panel holds `LANES * width` bytes, `values` `M` rows of `width`, `starts` `M` numbers; 4 divides
-/// `width`.
+/// Four panels of `LANES` items of this layout stand at `panels`, `M` rows of its width at `values`, `M` numbers at
+/// `starts`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn dots_of_four<const M: usize, const CHAINS: usize>(
-    panels: [*const u8; TILE],
+    panels: *const u8,
+    layout: Layout,
     values: *const i8,
     starts: *const i32,
-    width: usize,
 ) -> [[__m512i; TILE]; M] {
     let mut chains = [[[_mm512_setzero_si512(); TILE]; M]; CHAINS];
-    let n_steps = width / 4;
-    let even = n_steps - n_steps % CHAINS;
-    // SAFETY: step `s` reads bytes `64 s..64 s + 64` of a panel and `4 s..4 s + 4` of a row, s < width / 4.
+    let (size, width) = (LANES * layout.n_bytes(), layout.width());
+    let n_fine = layout.fine / 4;
+    let even = n_fine - n_fine % CHAINS;
+    // SAFETY: line `l` of a panel, bytes `64 l..64 l + 64`, goes with the four values of a row at `4 l` or, behind
+    // the fine ones, with the eight at `fine + 8 (l - fine / 4)`.
     unsafe {
         for (row, sums) in chains[0].iter_mut().enumerate() {
             *sums = [_mm512_set1_epi32(*starts.add(row)); TILE];
         }
         for first in (0..even).step_by(CHAINS) {
             for (place, sums) in chains.iter_mut().enumerate() {
-                multiply(panels, values, width, first + place, sums);
+                let line = first + place;
+                let items = lines_of::<M>(panels.add(64 * line), size);
+                multiply(items, values.add(4 * line), width, sums);
             }
         }
-        for step in even..n_steps {
-            multiply(panels, values, width, step, &mut chains[0]);
+        for line in even..n_fine {
+            let items = lines_of::<M>(panels.add(64 * line), size);
+            multiply(items, values.add(4 * line), width, &mut chains[0]);
+        }
+        let only = _mm512_set1_epi8(15 * COARSE);
+        for pair in 0..layout.coarse / 8 {
+            // Pairs of bytes are moved: what one gets of the other is cut off.
+            let items = lines_of::<M>(panels.add(64 * (n_fine + pair)), size);
+            let values = values.add(layout.fine + 8 * pair);
+            let lower = items.map(|items| _mm512_and_si512(_mm512_slli_epi16::<3>(items), only));
+            multiply(lower, values, width, &mut chains[0]);
+            let upper = items.map(|items| _mm512_and_si512(_mm512_srli_epi16::<1>(items), only));
+            multiply(upper, values.add(4), width, &mut chains[CHAINS / 2]);
         }
     }
     let mut sums = chains[0];
@@ -191,40 +201,42 @@ unsafe fn dots_of_four<const M: usize, const CHAINS: usize>(
     sums
 }
 
-/// Add the products of four dimensions. Few queries ask for the same of the next four panels: all at once, as
-/// a tile of many does, would make them wait.
+/// A line of each of four panels. Few queries ask for the same of the next four panels: all at once, as a tile of
+/// many does, would make them wait.
 ///
 /// # Safety
-/// As [`dots_of_four`], `step` below a quarter of the width.
+/// Panels of `size` bytes; 64 stand at each line.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn lines_of<const M: usize>(line: *const u8, size: usize) -> [__m512i; TILE] {
+    let lines = [0, 1, 2, 3].map(|panel| line.wrapping_add(panel * size));
+    if M < QUERIES {
+        for line in lines {
+            _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(2 * TILE * size).cast());
+        }
+    }
+    // SAFETY: as promised by the caller.
+    lines.map(|line| unsafe { _mm512_loadu_si512(line.cast()) })
+}
+
+/// Add the products of four dimensions.
+///
+/// # Safety
+/// `values` points to four values of each of `M` rows that are `width` apart.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn multiply<const M: usize>(
-    panels: [*const u8; TILE],
+    items: [__m512i; TILE],
     values: *const i8,
     width: usize,
-    step: usize,
     sums: &mut [[__m512i; TILE]; M],
 ) {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        let items = [
-            _mm512_loadu_si512(panels[0].add(64 * step).cast()),
-            _mm512_loadu_si512(panels[1].add(64 * step).cast()),
-            _mm512_loadu_si512(panels[2].add(64 * step).cast()),
-            _mm512_loadu_si512(panels[3].add(64 * step).cast()),
-        ];
-        if M < QUERIES {
-            for panel in panels {
-                let next = panel.wrapping_add(TILE * LANES * width + 64 * step);
-                _mm_prefetch::<_MM_HINT_T0>(next.cast());
-            }
-        }
-        for (row, sums) in sums.iter_mut().enumerate() {
-            let query = values.add(row * width + 4 * step).cast::<i32>();
-            let query = _mm512_set1_epi32(query.read_unaligned());
-            for (sum, &items) in sums.iter_mut().zip(&items) {
-                *sum = _mm512_dpbusd_epi32(*sum, items, query);
-            }
+    for (row, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: as promised by the caller.
+        let query = unsafe { values.add(row * width).cast::<i32>().read_unaligned() };
+        let query = _mm512_set1_epi32(query);
+        for (sum, items) in sums.iter_mut().zip(items) {
+            *sum = _mm512_dpbusd_epi32(*sum, items, query);
         }
     }
 }
