@@ -344,3 +344,51 @@ fn half_square(length: f64) -> f32 {
         .next_down()
         .max(0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topk::kernels::{Queries, start_of};
+
+    #[test]
+    fn fronts_hold_what_needs_no_rounding() {
+        let layout = Layout {
+            fine: 8,
+            coarse: 16,
+        };
+        let value = |lane: usize, at: usize| match at {
+            0 => 127.0,
+            1..8 => (lane * 37 + at * 11) as f32 % 255.0 - 127.0,
+            8 => 56.0,
+            _ => 8.0 * ((lane * 5 + at * 3) as f32 % 15.0 - 7.0),
+        };
+        let row = |lane: usize| (0..24).map(|at| value(lane, at)).collect::<Vec<f32>>();
+        let rows: Vec<Vec<f32>> = (0..LANES).map(row).collect();
+        let mut out = vec![0; LANES * layout.n_bytes()];
+        let each = rows.iter().map(|row| (&row[..], length(row)));
+        let [step, fine_error, coarse_error, _] =
+            fill_front(each, layout, Projection::default(), &mut [0; 24], &mut out);
+        assert_eq!(step, 1.0);
+        assert!(fine_error < 1e-20 && coarse_error < 1e-20);
+        let query: Vec<i8> = (0..24).map(|at| (at * 29 % 127) as i8 - 63).collect();
+        let panels = Panels {
+            bytes: &out.repeat(4),
+            layout,
+            lanes: &[1, 1 << 9, 1 << 15, 0],
+        };
+        let queries = Queries {
+            values: &query,
+            starts: &[start_of(&query, layout)],
+        };
+        let mut dots = [0; 8];
+        Kernels::chosen()
+            .unwrap()
+            .maxima(panels, queries, &mut dots);
+        for (panel, lane) in [(0, 0), (1, 9), (2, 15)] {
+            let products = rows[lane].iter().zip(&query);
+            let dot: f32 = products.map(|(a, &b)| a * f32::from(b)).sum();
+            assert_eq!(dots[panel], dot as i32 * LANES as i32 + lane as i32);
+        }
+        assert_eq!(dots[3], i32::MIN);
+    }
+}
