@@ -113,7 +113,7 @@ def bench_batch_64_of_1m(benchmark, million) -> None:
 
 @pytest.mark.skipif(ONLY_AVX2, reason="the catalogue of real titles is enough")
 def bench_one_of_1m_mean_of_100(benchmark, million) -> None:
-    run_one_by_one(benchmark, million, f"made from {real().source}", rounds=2)
+    run_one_by_one(benchmark, million, f"made from {real().source}", rounds=5)
 
 
 @pytest.mark.skipif(ONLY_AVX2, reason="no kernel runs")

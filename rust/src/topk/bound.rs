@@ -19,13 +19,15 @@
 //!
 //! Without a projection p = q, a = z, t = r = 0, η = δ = 0.
 //!
-//! **Front.** A scan for few queries reads the first coordinates alone, as if P had only these columns: η and δ of
-//! all columns are no smaller, ‖p − p̂‖, ‖p̂‖, ‖a‖ and ‖a − â‖ of all coordinates neither. Only ‖t‖ and ‖r‖ grow:
-//! they are made anew from the lengths of the fronts.
-//!
 //! **Eight bits.** p̂ and â are integers times a step; their dot is exact in integers. p·a = p̂·â +
 //! (p − p̂)·a + p̂·(a − â) ≤ p̂·â + ‖p − p̂‖ ‖a‖ + ‖p̂‖ ‖a − â‖. The same holds for q and z in all dimensions,
 //! which is the second, closer look at what the first leaves.
+//!
+//! **Front.** A scan for few queries reads the first coordinates alone, as if P had only these columns: η and δ of
+//! all columns are no smaller, nor is ‖p − p̂‖ of all coordinates. ‖t‖ and ‖r‖ are made anew from the lengths of the
+//! fronts. The first coordinates of a front, a₁, have 8 bits, the others, a₂, have 4 (whose integers count eight
+//! times, so that all have one step): p̂·(a − â) ≤ ‖p̂₁‖ ‖a₁ − â₁‖ + ‖p̂₂‖ ‖a₂ − â₂‖, part by part since the second
+//! rounding is coarse where p is small. ‖a‖ ≤ (1 + η + δ) ‖z‖ is taken of the longest z, which its small factors allow.
 //!
 //! **Lane.** The scan keeps a dot as 16 times the integer plus the lane, below 2³¹, and reads it with a sixteenth of
 //! the step: the lane adds less than one step of the product, never takes from it; the division by 16 rounds
