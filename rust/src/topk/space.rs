@@ -8,11 +8,13 @@ use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
 use super::bound::Projection;
-use super::kernels::{BLOCK, Kernels, Layout};
+use super::kernels::{BLOCK, Kernels, LANES, Layout};
 use super::quantise::largest;
 
 /// Rows that a thread takes at once.
 const PART: usize = 256;
+/// Parts that panels are dealt out to.
+const HANDS: usize = 64;
 
 /// Axes that hold most of what distinguishes items.
 #[derive(Debug, Clone)]
@@ -123,8 +125,9 @@ impl Space {
         (0..dim).map(|at| (column(at) / n_rows) as f32).collect()
     }
 
-    /// Items by falling length of what a scan for few queries does not read; without axes by falling largest
-    /// value, which decides the step of a panel: panels of equals have the tightest bounds.
+    /// Items panel by panel. Panels of equals have the tightest bounds: an item's place is by the length of what a scan
+    /// for few queries does not read, without axes by its largest value, which decides the step of a panel. The
+    /// panels are dealt out, so that every part of them leaves about as much to look at.
     pub fn order(&self, rows: &[f32], kernels: Kernels) -> Vec<u32> {
         let keys = self.per_item(rows, kernels, |row, rest| {
             rest.unwrap_or_else(|| largest(row).into())
@@ -134,7 +137,10 @@ impl Space {
             let (a, b) = (keys[left as usize], keys[right as usize]);
             b.total_cmp(&a).then(left.cmp(&right))
         });
-        order
+        // One that is not full stays the last.
+        let (panels, rest) = order.as_chunks::<LANES>();
+        let dealt = (0..HANDS).flat_map(|hand| panels.iter().skip(hand).step_by(HANDS));
+        dealt.flatten().chain(rest).copied().collect()
     }
 
     /// Length of the longest z.
