@@ -236,7 +236,7 @@ fn one_set(round: usize, path: &str, rng: &mut Rng) -> usize {
     let with_axes = front.is_whole() && rng.below(2) == 0;
     let matrix = Matrix::new(&items, n_items, dim, "items").expect("finite");
     let index = if with_axes {
-        ItemIndex::with_axes(matrix, similarity, n_axes, front)
+        ItemIndex::with_axes(matrix, similarity, n_axes, front, 16)
     } else {
         ItemIndex::new(matrix, similarity)
     };

@@ -34,6 +34,10 @@ const TILES: f64 = 0.25;
 const SHARED: usize = 4;
 /// Bytes of a usual front.
 const FRONT: usize = 128;
+/// So many queries read fronts from a shared cache, or from memory. More of them wait less for the panels than for
+/// what fronts leave.
+const FEW_SHARED: usize = 2;
+const FEW: usize = 8;
 
 /// Axes for these centred rows, or none where a scan of all dimensions is cheaper. A scan that finds all items in
 /// a `cache` of so many bytes waits for products, not for memory: it reads all axes for few queries too.
@@ -59,27 +63,25 @@ pub fn choose(
     let axes = leading(&rows, most);
     let trial = Trial::new(&rows, &axes.view(), n_items);
     let n_axes = cheapest(&trial, dim, product)?;
+    let shared = n_items * FRONT <= cache.saturating_mul(SHARED);
     let front = if cached {
         Layout::fine(n_axes)
     } else {
-        cheapest_front(
-            &trial,
-            n_axes,
-            n_items * FRONT <= cache.saturating_mul(SHARED),
-        )?
+        cheapest_front(&trial, n_axes, shared)?
     };
-    Some(turned(&axes, n_axes, front))
+    let few = if shared { FEW_SHARED } else { FEW };
+    Some(turned(&axes, n_axes, front, few))
 }
 
-/// So many axes for these centred rows, whatever they cost.
-pub fn of(rows: &[f32], dim: usize, n_axes: usize, front: Layout) -> Option<Axes> {
+/// So many axes for these centred rows, whatever they cost, of which `few` queries read the front.
+pub fn of(rows: &[f32], dim: usize, n_axes: usize, front: Layout, few: usize) -> Option<Axes> {
     let rows = ArrayView2::from_shape((rows.len() / dim, dim), rows).ok()?;
-    Some(turned(&leading(&rows, n_axes), n_axes, front))
+    Some(turned(&leading(&rows, n_axes), n_axes, front, few))
 }
 
 /// The first axes, turned at random within what they span: coordinates of one size lose least by bits of one step.
 /// The parts of what few queries read and the rest keep their spans.
-fn turned(axes: &Array2<f32>, n_axes: usize, front: Layout) -> Axes {
+fn turned(axes: &Array2<f32>, n_axes: usize, front: Layout, few: usize) -> Axes {
     let mut turned = axes.slice(ndarray::s![.., ..n_axes]).to_owned();
     for part in [
         0..front.fine,
@@ -92,7 +94,7 @@ fn turned(axes: &Array2<f32>, n_axes: usize, front: Layout) -> Axes {
         part.assign(&other);
     }
     orthonormalise(&mut turned);
-    Axes::new(&turned.view(), front)
+    Axes::new(&turned.view(), front, few)
 }
 
 /// The leading principal directions as columns, by subspace iteration on the rows' second moments.
@@ -180,6 +182,7 @@ fn cheapest(trial: &Trial, dim: usize, product: f64) -> Option<usize> {
 }
 
 /// The front of so many axes with the lowest costs for few queries, in lines of 8-bit values that a core reads.
+/// `shared`: from a cache that cores share, not from memory.
 fn cheapest_front(trial: &Trial, n_axes: usize, shared: bool) -> Option<Layout> {
     /// What a line of 4-bit values costs, and a survivor: memory is slow to bring either, a shared cache only the
     /// survivor, whose dimensions it does not hold.
@@ -255,7 +258,7 @@ impl Trial {
         /// What rounding takes from 8-bit and from 4-bit values, as a share of their length.
         const ROUNDING: f32 = 0.008;
         const COARSE_ROUNDING: f32 = 0.15;
-        let parts = |all: &'_ Array2<f32>| {
+        let parts = |all: &Array2<f32>| {
             let scanned = all.slice(ndarray::s![.., ..layout.width()]).to_owned();
             let (fine, coarse) = scanned.view().split_at(Axis(1), layout.fine);
             let squares = [squares(&fine), squares(&coarse)];

@@ -238,7 +238,7 @@ mod tests {
             let matrix = Matrix::new(&items, n_items, dim, "items").unwrap();
             // Wide rows get axes, of which few queries read a front.
             let index = if dim > 80 {
-                ItemIndex::with_axes(matrix, similarity, 64, front)
+                ItemIndex::with_axes(matrix, similarity, 64, front, 3)
             } else {
                 ItemIndex::new(matrix, similarity)
             };

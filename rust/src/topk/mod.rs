@@ -103,8 +103,8 @@ impl ItemIndex {
         })
     }
 
-    /// As [`Self::new`], scanned by so many axes, of which few queries read the front alone: that decides how items
-    /// are read, not what is found.
+    /// As [`Self::new`], scanned by so many axes, of which up to `few` queries read the front alone: that decides how
+    /// items are read, not what is found.
     ///
     /// # Errors
     /// As [`Self::new`], and `Config` for axes that are no multiple of 32 or more than the rows are wide, or fewer
@@ -114,6 +114,7 @@ impl ItemIndex {
         similarity: Similarity,
         n_axes: usize,
         front: Layout,
+        few: usize,
     ) -> Result<Self> {
         let dim = vectors.n_cols();
         let fits = n_axes > 0 && n_axes.is_multiple_of(BLOCK) && n_axes <= dim;
@@ -123,7 +124,7 @@ impl ItemIndex {
             )));
         }
         Self::made(vectors, similarity, |sampled| {
-            axes::of(sampled, dim, n_axes, front)
+            axes::of(sampled, dim, n_axes, front, few)
         })
     }
 

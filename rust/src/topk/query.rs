@@ -9,9 +9,6 @@ use super::kernels::{CodeQuery, Kernels, Layout, Queries, start_of};
 use super::quantise::{largest, quantise, rounded_length, step_for};
 use super::space::{Space, dot, length, scaled};
 
-/// Queries from which on the products of a scan take longer than its memory, where that is not cached.
-const FEW: usize = 17;
-
 /// A few queries that are searched together.
 #[derive(Debug, Default)]
 pub struct Group {
@@ -64,7 +61,7 @@ impl Group {
         let limit = kernels.query_limit(width);
         let n_queries = queries.len() / dim;
         let front = space.front();
-        self.fronts = n_queries < FEW && front != Layout::fine(width);
+        self.fronts = n_queries <= space.few() && front != Layout::fine(width);
         let centred = similarity == Similarity::Euclidean;
         self.scaled.resize(queries.len(), 0.0);
         self.known.clear();

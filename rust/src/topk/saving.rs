@@ -20,8 +20,8 @@ const SIMILARITIES: [Similarity; 3] = [Similarity::Dot, Similarity::Cosine, Simi
 /// The numbers of an index, as the file has them.
 #[derive(Debug)]
 pub struct Numbers {
-    /// Items, width, axes, fine and coarse ones of the front, exponent, similarity.
-    whole: [i64; 7],
+    /// Items, width, axes, fine and coarse ones of the front, queries that read it, exponent, similarity.
+    whole: [i64; 8],
     /// Longest z, and the errors of a projection.
     real: [f64; 3],
 }
@@ -39,6 +39,7 @@ impl Numbers {
                 axes.map_or(0, |axes| axes.number as i64),
                 axes.map_or(0, |axes| axes.front.fine as i64),
                 axes.map_or(0, |axes| axes.front.coarse as i64),
+                space.few() as i64,
                 i64::from(space.exponent),
                 number.map_or(-1, |number| number as i64),
             ],
@@ -81,26 +82,31 @@ impl ItemIndex {
         let (whole, real): (Array<i64>, Array<f64>) =
             (file.array("numbers")?, file.array("lengths")?);
         let (
-            &[n_items, dim, n_axes, n_fine, n_coarse, exponent, similarity],
+            &[
+                n_items,
+                dim,
+                n_axes,
+                n_fine,
+                n_coarse,
+                few,
+                exponent,
+                similarity,
+            ],
             &[longest, rounding, skew],
         ) = (&*whole, &*real)
         else {
             return Err(misfit());
         };
-        let (Ok(n_items), Ok(dim), Ok(n_axes), Ok(n_fine), Ok(n_coarse), Ok(exponent)) = (
-            u32::try_from(n_items).map(|n| n as usize),
-            u16::try_from(dim.wrapping_sub(1)).map(|n| usize::from(n) + 1),
-            u16::try_from(n_axes).map(usize::from),
-            u16::try_from(n_fine).map(usize::from),
-            u16::try_from(n_coarse).map(usize::from),
-            i16::try_from(exponent).map(i32::from),
-        ) else {
-            return Err(misfit());
-        };
+        let small = |value: i64| u16::try_from(value).map(usize::from).map_err(|_| misfit());
+        let n_items = u32::try_from(n_items).map_err(|_| misfit())? as usize;
+        let (dim, n_axes) = (small(dim.wrapping_sub(1))? + 1, small(n_axes)?);
         let front = Layout {
-            fine: n_fine,
-            coarse: n_coarse,
+            fine: small(n_fine)?,
+            coarse: small(n_coarse)?,
         };
+        let few = small(few)?;
+        let exponent = i16::try_from(exponent).map(i32::from);
+        let exponent = exponent.map_err(|_| misfit())?;
         let similarity = usize::try_from(similarity).ok();
         let similarity = similarity.and_then(|number| SIMILARITIES.get(number).copied());
         let similarity = similarity.ok_or_else(misfit)?;
@@ -110,6 +116,7 @@ impl ItemIndex {
                 values: values.to_vec(),
                 number: n_axes,
                 front,
+                few,
                 errors: Projection { rounding, skew },
             })
         } else {

@@ -25,13 +25,15 @@ pub struct Axes {
     pub number: usize,
     /// What a scan for few queries reads, of the first ones alone.
     pub front: Layout,
+    /// So many queries are few.
+    pub few: usize,
     /// How far from exact a projection may be.
     pub errors: Projection,
 }
 
 impl Axes {
     /// Take columns, (dim, axis), and measure how far they are from orthonormal.
-    pub fn new(columns: &ArrayView2<'_, f32>, front: Layout) -> Self {
+    pub fn new(columns: &ArrayView2<'_, f32>, front: Layout, few: usize) -> Self {
         let (dim, n_axes) = columns.dim();
         let mut squared = vec![0.0_f64; n_axes * n_axes];
         for row in columns.rows() {
@@ -56,6 +58,7 @@ impl Axes {
             values: blocks.collect(),
             number: n_axes,
             front,
+            few,
             errors: Projection {
                 rounding: unit / (1.0 - unit) * trace.sqrt() * 1.001,
                 skew: skew.sqrt() * 1.001 + 1e-12,
@@ -102,6 +105,11 @@ impl Space {
     pub fn front(&self) -> Layout {
         let whole = Layout::fine(self.width());
         self.axes.as_ref().map_or(whole, |axes| axes.front)
+    }
+
+    /// So many queries read fronts.
+    pub fn few(&self) -> usize {
+        self.axes.as_ref().map_or(0, |axes| axes.few)
     }
 
     /// Mean of the scaled rows.

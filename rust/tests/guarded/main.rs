@@ -268,7 +268,8 @@ fn top_k_by_fronts() {
             let vectors = numbers.floats(n_items * dim);
             let front = Layout { fine, coarse };
             let items = matrix(&vectors, dim);
-            let index = ItemIndex::with_axes(items, Similarity::Dot, n_axes, front).unwrap();
+            let index = ItemIndex::with_axes(items, Similarity::Dot, n_axes, front, 16);
+            let index = index.unwrap();
             for n_queries in 1..=17 {
                 let queries = numbers.floats(n_queries * dim);
                 let asked = matrix(&queries, dim);
