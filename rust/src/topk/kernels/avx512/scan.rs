@@ -201,8 +201,8 @@ unsafe fn dots_of_four<const M: usize, const CHAINS: usize>(
     sums
 }
 
-/// A line of each of four panels. Few queries ask for the same of the next four panels: all at once, as a tile of
-/// many does, would make them wait.
+/// A line of each of four panels. Few queries ask for the same of the panels after the next four: all lines at once,
+/// as a tile of many asks, would make them wait.
 ///
 /// # Safety
 /// Panels of `size` bytes; 64 stand at each line.
