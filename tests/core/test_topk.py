@@ -225,12 +225,13 @@ def test_every_path_equals_the_twin(path, similarity):
         assert_same(compiled, reference.top_k(queries, vectors, k, **arguments))
 
 
-@pytest.mark.parametrize("n_queries", [1, 3, 20])
+@pytest.mark.parametrize("n_queries", [1, 2, 3, 20])
 def test_threads_that_share_a_large_catalogue_find_the_same(path, n_queries):
-    n_items = 66_000  # in 8 bits more than the cache is taken to hold: few queries read fronts
+    n_items = 66_000  # in 8 bits more than the cache is taken to hold: two queries read fronts
     vectors, queries = spread(n_items, 136, seed=1), spread(n_queries, 136, seed=2)
     exclude = Ragged.from_lists([[row, n_items - 1] for row in range(n_queries)])
     index = llmseq.core.ItemIndex(vectors)
+    assert index.arrays()["fronts"].size
     alone = index.search(queries, 20, exclude=exclude, n_threads=1)
     for n_threads in (2, 3):
         assert_same(index.search(queries, 20, exclude=exclude, n_threads=n_threads), alone)

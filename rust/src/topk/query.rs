@@ -5,7 +5,7 @@
 
 use super::bound::{Asked, FAR, Projection, above};
 use super::canonical::Similarity;
-use super::kernels::{CodeQuery, Kernels, Layout, Queries, start_of};
+use super::kernels::{CodeQuery, Kernels, Queries, start_of};
 use super::quantise::{largest, quantise, rounded_length, step_for};
 use super::space::{Space, dot, length, scaled};
 
@@ -61,7 +61,7 @@ impl Group {
         let limit = kernels.query_limit(width);
         let n_queries = queries.len() / dim;
         let front = space.front();
-        self.fronts = n_queries <= space.few() && front != Layout::fine(width);
+        self.fronts = n_queries <= space.few() && space.has_fronts();
         let centred = similarity == Similarity::Euclidean;
         self.scaled.resize(queries.len(), 0.0);
         self.known.clear();

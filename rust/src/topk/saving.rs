@@ -148,11 +148,7 @@ impl ItemIndex {
         let rows: Array<f32> = file.array("rows")?;
         let n_panels = Store::n_panels(n_items);
         let code_rows = if n_axes > 0 { n_items } else { 0 };
-        let n_fronts = if store.front == Layout::fine(width) {
-            0
-        } else {
-            n_panels
-        };
+        let n_fronts = if space.has_fronts() { n_panels } else { 0 };
         let fits = n_items > 0
             && rows.len() == n_items * dim
             && space.centre.len() == dim

@@ -107,6 +107,11 @@ impl Space {
         self.axes.as_ref().map_or(whole, |axes| axes.front)
     }
 
+    /// Whether that is less than all.
+    pub fn has_fronts(&self) -> bool {
+        self.front() != Layout::fine(self.width())
+    }
+
     /// So many queries read fronts.
     pub fn few(&self) -> usize {
         self.axes.as_ref().map_or(0, |axes| axes.few)

@@ -58,11 +58,7 @@ impl Store {
         let mut code_stats = vec![0.0_f32; code_rows * 3];
         let mut stats = vec![[0.0_f32; COLUMNS]; n_panels];
         let front = space.front();
-        let n_fronts = if front == Layout::fine(width) {
-            0
-        } else {
-            n_panels
-        };
+        let n_fronts = if space.has_fronts() { n_panels } else { 0 };
         let mut fronts = vec![0_u8; n_fronts * LANES * front.n_bytes()];
         // A panel without axes has no codes; a chunk of nothing must still come once a panel.
         let mut parts: Vec<Part<'_>> = bytes
