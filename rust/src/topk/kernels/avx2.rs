@@ -7,8 +7,8 @@ macro_rules! path {
             use std::arch::x86_64::*;
 
             use super::super::sweep::{self, Maxima, Top};
-            use super::super::{AHEAD, COARSE, CodeQuery, CodeRows, Hit, LANES, Layout, Look};
-            use super::super::{Panels, Queries};
+            use super::super::{AHEAD, COARSE, CodeQuery, CodeRows, DISTANCE, FEW, Hit, LANES};
+            use super::super::{Layout, Look, Panels, Queries};
             use super::super::{project, unordered};
 
             /// Queries of a tile: with two sums each, all stay in the 16 registers.
@@ -30,15 +30,25 @@ macro_rules! path {
                             let out = out.as_mut_ptr().add(first * 2 * n_panels + number);
                             let tile = (panel, layout, lanes);
                             match n_queries - first {
-                                1 => tile_maxima::<1>(tile, values, starts, out, n_panels),
-                                2 => tile_maxima::<2>(tile, values, starts, out, n_panels),
-                                3 => tile_maxima::<3>(tile, values, starts, out, n_panels),
-                                _ if QUERIES == 4 => {
-                                    tile_maxima::<4>(tile, values, starts, out, n_panels);
+                                1 => tile_maxima::<1, 2, true>(tile, values, starts, out, n_panels),
+                                2 => tile_maxima::<2, 2, true>(tile, values, starts, out, n_panels),
+                                3 => tile_maxima::<3, 1, true>(tile, values, starts, out, n_panels),
+                                4 if QUERIES > 4 => {
+                                    tile_maxima::<4, 1, true>(tile, values, starts, out, n_panels);
                                 }
-                                4 => tile_maxima::<4>(tile, values, starts, out, n_panels),
-                                5 => tile_maxima::<5>(tile, values, starts, out, n_panels),
-                                _ => tile_maxima::<6>(tile, values, starts, out, n_panels),
+                                5 if QUERIES > 5 => {
+                                    tile_maxima::<5, 1, true>(tile, values, starts, out, n_panels);
+                                }
+                                _ if n_queries <= FEW => {
+                                    tile_maxima::<QUERIES, 1, true>(
+                                        tile, values, starts, out, n_panels,
+                                    );
+                                }
+                                _ => {
+                                    tile_maxima::<QUERIES, 1, false>(
+                                        tile, values, starts, out, n_panels,
+                                    );
+                                }
                             }
                         }
                     }
@@ -49,7 +59,7 @@ macro_rules! path {
             /// As [`dots_of_one`], and `out` has two places every `2 * n_panels`, `n_panels` apart.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn tile_maxima<const M: usize>(
+            unsafe fn tile_maxima<const M: usize, const CHAINS: usize, const FAR: bool>(
                 (panel, layout, lanes): (*const u8, Layout, u16),
                 values: *const i8,
                 starts: *const i32,
@@ -58,7 +68,7 @@ macro_rules! path {
             ) {
                 // SAFETY: as promised by the caller.
                 unsafe {
-                    let sums = dots_of_one::<M>(panel, layout, values, starts);
+                    let sums = dots_of_one::<M, CHAINS, FAR>(panel, layout, values, starts);
                     for (row, &[low, high]) in sums.iter().enumerate() {
                         let mut low = with_lanes(low, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
                         let mut high =
@@ -119,35 +129,52 @@ macro_rules! path {
                 _mm256_blendv_epi8(_mm256_set1_epi32(i32::MIN), sums, mask)
             }
 
-            /// Dots of `M` queries with the lanes of a panel.
+            /// Dots of `M` queries with the lanes of a panel, each added up in `CHAINS` parts: a product waits for the sum
+            /// it is added to. `FAR`: ask for what is read soon.
             ///
             /// # Safety
             /// The panel holds `LANES` items of this layout, `values` `M` rows of its width, `starts` `M` numbers.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn dots_of_one<const M: usize>(
+            unsafe fn dots_of_one<const M: usize, const CHAINS: usize, const FAR: bool>(
                 panel: *const u8,
                 layout: Layout,
                 values: *const i8,
                 starts: *const i32,
             ) -> [[__m256i; 2]; M] {
-                let mut sums = [[_mm256_setzero_si256(); 2]; M];
+                let mut chains = [[[_mm256_setzero_si256(); 2]; M]; CHAINS];
                 let (width, n_fine) = (layout.width(), layout.fine / 4);
+                let even = n_fine - n_fine % CHAINS;
                 // SAFETY: line `l` of the panel, bytes `64 l..64 l + 64`, goes with the four values of a row at
                 // `4 l` or, behind the fine ones, with the eight at `fine + 8 (l - fine / 4)`.
                 unsafe {
-                    for (row, sums) in sums.iter_mut().enumerate() {
+                    for (row, sums) in chains[0].iter_mut().enumerate() {
                         *sums = [_mm256_set1_epi32(*starts.add(row)); 2];
                     }
-                    for line in 0..n_fine {
-                        let items = line_of(panel, line);
-                        multiply(items, values.add(4 * line), width, &mut sums);
+                    for first in (0..even).step_by(CHAINS) {
+                        for (line, sums) in (first..).zip(&mut chains) {
+                            let items = line_of::<FAR>(panel, line);
+                            multiply(items, values.add(4 * line), width, sums);
+                        }
+                    }
+                    for line in even..n_fine {
+                        let items = line_of::<FAR>(panel, line);
+                        multiply(items, values.add(4 * line), width, &mut chains[0]);
                     }
                     for pair in 0..layout.coarse / 8 {
-                        let [lower, upper] = coarse_halves(line_of(panel, n_fine + pair));
+                        let items = line_of::<FAR>(panel, n_fine + pair);
+                        let [lower, upper] = coarse_halves(items);
                         let values = values.add(layout.fine + 8 * pair);
-                        multiply(lower, values, width, &mut sums);
-                        multiply(upper, values.add(4), width, &mut sums);
+                        multiply(lower, values, width, &mut chains[0]);
+                        multiply(upper, values.add(4), width, &mut chains[CHAINS / 2]);
+                    }
+                }
+                let mut sums = chains[0];
+                for others in &chains[1..] {
+                    for (sums, others) in sums.iter_mut().zip(others) {
+                        for (sum, &other) in sums.iter_mut().zip(others) {
+                            *sum = _mm256_add_epi32(*sum, other);
+                        }
                     }
                 }
                 sums
@@ -157,7 +184,11 @@ macro_rules! path {
             /// The panel has such a line of 64 bytes.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn line_of(panel: *const u8, line: usize) -> [__m256i; 2] {
+            unsafe fn line_of<const FAR: bool>(panel: *const u8, line: usize) -> [__m256i; 2] {
+                if FAR {
+                    let ahead = panel.wrapping_add(64 * line + DISTANCE);
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                }
                 // SAFETY: as promised by the caller.
                 unsafe {
                     [
@@ -220,7 +251,8 @@ macro_rules! path {
                     let mut reached = 0;
                     // SAFETY: as promised by the caller; `bounds` is as long as two registers.
                     unsafe {
-                        let [halves] = dots_of_one::<1>(panel.as_ptr(), layout, values, start);
+                        let [halves] =
+                            dots_of_one::<1, 2, false>(panel.as_ptr(), layout, values, start);
                         for (half, &sums) in halves.iter().enumerate() {
                             let scale = _mm256_set1_ps(look.side.scale);
                             let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
@@ -250,13 +282,7 @@ macro_rules! path {
             pub unsafe fn closer(rows: CodeRows<'_>, queries: &[CodeQuery<'_>], hits: &mut [Hit]) {
                 for at in 0..hits.len() {
                     if let Some(next) = hits.get(at + AHEAD) {
-                        let row = rows.bytes.as_ptr();
-                        let row = row.wrapping_add(next.place as usize * rows.width);
-                        for offset in (0..rows.width).step_by(64) {
-                            _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(offset).cast());
-                        }
-                        let stats = rows.stats.as_ptr().wrapping_add(next.place as usize);
-                        _mm_prefetch::<_MM_HINT_T0>(stats.cast());
+                        rows.expect(next);
                     }
                     let hit = &mut hits[at];
                     let query = &queries[hit.query as usize];

@@ -40,6 +40,12 @@ pub use views::{COARSE, CodeQuery, CodeRows, Hit, Layout, Look, Panels, Queries,
 pub const LANES: usize = 16;
 /// Panels that are scanned together; catalogues are padded to a multiple.
 pub const TILE: usize = 4;
+/// So many queries wait for memory more than for products.
+#[cfg(target_arch = "x86_64")]
+const FEW: usize = 8;
+/// How far ahead of what they read these ask for bytes.
+#[cfg(target_arch = "x86_64")]
+const DISTANCE: usize = 14 << 10;
 /// Hits whose rows are asked for before they are read.
 const AHEAD: usize = 8;
 
@@ -168,6 +174,7 @@ impl Kernels {
         let most = hits.iter().map(|hit| hit.place as usize).max().unwrap_or(0);
         let last = hits.iter().map(|hit| hit.query as usize).max().unwrap_or(0);
         assert!(hits.is_empty() || (most < n_rows && last < queries.len()));
+        hits.iter().take(AHEAD).for_each(|hit| rows.expect(hit));
         // SAFETY: every hit has a row and a query, equally wide (above); `chosen` found the instructions.
         unsafe {
             match self {

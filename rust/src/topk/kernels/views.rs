@@ -1,6 +1,7 @@
 //! What the loops read and write: panels and rows of 8-bit items, queries, hits.
 
 use super::sweep::Side;
+use crate::simd::prefetch;
 
 /// Coordinates of an item that a scan reads: the first have a byte each, the others half of one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -116,6 +117,16 @@ pub struct CodeRows<'a> {
     pub width: usize,
     /// Whether an item loses half its squared length.
     pub loss: bool,
+}
+
+impl CodeRows<'_> {
+    /// Ask for the row of a hit.
+    #[inline(always)]
+    pub fn expect(&self, hit: &Hit) {
+        let place = hit.place as usize;
+        prefetch(&self.bytes[place * self.width..][..self.width]);
+        prefetch(&self.stats[place..=place]);
+    }
 }
 
 /// A query in all its dimensions.

@@ -121,15 +121,7 @@ unsafe fn multiply<const M: usize>(
 pub unsafe fn closer(rows: CodeRows<'_>, queries: &[CodeQuery<'_>], hits: &mut [Hit]) {
     for at in 0..hits.len() {
         if let Some(next) = hits.get(at + AHEAD) {
-            let row = rows
-                .bytes
-                .as_ptr()
-                .wrapping_add(next.place as usize * rows.width);
-            for offset in (0..rows.width).step_by(64) {
-                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(offset).cast());
-            }
-            let stats = rows.stats.as_ptr().wrapping_add(next.place as usize);
-            _mm_prefetch::<_MM_HINT_T0>(stats.cast());
+            rows.expect(next);
         }
         let hit = &mut hits[at];
         let query = &queries[hit.query as usize];

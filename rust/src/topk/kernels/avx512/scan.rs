@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::super::{COARSE, LANES, Layout, Panels, Queries, TILE};
+use super::super::{COARSE, DISTANCE, FEW, LANES, Layout, Panels, Queries, TILE};
 
 /// Queries of a tile: 6 × 4 sums and what they need fill the 32 registers.
 const QUERIES: usize = 6;
@@ -22,9 +22,10 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
             layout,
             lanes,
         };
-        for first in (0..n_queries).step_by(QUERIES) {
-            let m = QUERIES.min(n_queries - first);
-            if n_queries >= QUERIES {
+        let most = if n_queries <= FEW { FEW } else { QUERIES };
+        for first in (0..n_queries).step_by(most) {
+            let m = most.min(n_queries - first);
+            if n_queries > FEW {
                 let share = first * lines / n_queries..(first + m) * lines / n_queries;
                 expect(bytes.wrapping_add(TILE * size), share);
             }
@@ -34,12 +35,17 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
                 let starts = queries.starts.as_ptr().add(first);
                 let out = out.as_mut_ptr().add(first * 2 * n_panels + number * TILE);
                 match m {
-                    1 => tile.maxima::<1, 4>(values, starts, out, n_panels),
-                    2 => tile.maxima::<2, 2>(values, starts, out, n_panels),
-                    3 => tile.maxima::<3, 1>(values, starts, out, n_panels),
-                    4 => tile.maxima::<4, 1>(values, starts, out, n_panels),
-                    5 => tile.maxima::<5, 1>(values, starts, out, n_panels),
-                    _ => tile.maxima::<QUERIES, 1>(values, starts, out, n_panels),
+                    1 => tile.maxima_of_few::<1, 8>(values, starts, out, n_panels),
+                    2 => tile.maxima_of_few::<2, 4>(values, starts, out, n_panels),
+                    3 => tile.maxima_of_few::<3, 2>(values, starts, out, n_panels),
+                    4 => tile.maxima_of_few::<4, 2>(values, starts, out, n_panels),
+                    5 => tile.maxima_of_few::<5, 2>(values, starts, out, n_panels),
+                    6 if n_queries <= FEW => {
+                        tile.maxima_of_few::<6, 2>(values, starts, out, n_panels);
+                    }
+                    7 => tile.maxima_of_few::<7, 2>(values, starts, out, n_panels),
+                    FEW => tile.maxima_of_few::<FEW, 2>(values, starts, out, n_panels),
+                    _ => tile.maxima(values, starts, out, n_panels),
                 }
             }
         }
@@ -63,21 +69,60 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// As [`Self::maxima`], panel after panel: few queries wait for memory, which is quickest at one stream.
+    ///
     /// # Safety
-    /// `values` points to `M` rows of the layout's width, `starts` to `M` numbers, `out` to `M` pairs of rows that lie
-    /// `n_panels` apart and have [`TILE`] places.
+    /// As there.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    unsafe fn maxima<const M: usize, const CHAINS: usize>(
+    unsafe fn maxima_of_few<const M: usize, const CHAINS: usize>(
         &self,
         values: *const i8,
         starts: *const i32,
         out: *mut i32,
         n_panels: usize,
     ) {
+        let size = LANES * self.layout.n_bytes();
+        let mut sums = [[_mm512_setzero_si512(); TILE]; M];
+        // SAFETY: four panels stand at `bytes`, of `size` bytes each; the rest as promised by the caller.
+        unsafe {
+            for panel in 0..TILE {
+                let bytes = self.bytes.add(panel * size);
+                let dots = dots_of_one::<M, CHAINS>(bytes, self.layout, values, starts);
+                for (sums, dots) in sums.iter_mut().zip(dots) {
+                    sums[panel] = dots;
+                }
+            }
+            self.keep(sums, out, n_panels);
+        }
+    }
+
+    /// # Safety
+    /// `values` points to `M` rows of the layout's width, `starts` to `M` numbers, `out` to `M` pairs of rows that lie
+    /// `n_panels` apart and have [`TILE`] places.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn maxima(&self, values: *const i8, starts: *const i32, out: *mut i32, n_panels: usize) {
         // SAFETY: four panels stand at `bytes`; the rest as promised by the caller.
-        let sums = unsafe { dots_of_four::<M, CHAINS>(self.bytes, self.layout, values, starts) };
-        for (row, four) in sums.into_iter().enumerate() {
+        unsafe {
+            let sums = dots_of_four(self.bytes, self.layout, values, starts);
+            self.keep(sums, out, n_panels);
+        }
+    }
+
+    /// Write the two largest dots of each panel.
+    ///
+    /// # Safety
+    /// `out` points to `M` pairs of rows that lie `n_panels` apart and have [`TILE`] places.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn keep<const M: usize>(
+        &self,
+        dots: [[__m512i; TILE]; M],
+        out: *mut i32,
+        n_panels: usize,
+    ) {
+        for (row, four) in dots.into_iter().enumerate() {
             let (firsts, seconds) = two_largest_of_four(listable(four, *self.lanes));
             // SAFETY: the pair `row` of rows of `out` has four places each.
             unsafe {
@@ -144,92 +189,143 @@ pub fn two_largest_of_four([a, b, c, d]: [__m512i; TILE]) -> (__m128i, __m128i) 
     )
 }
 
-/// Dots of `M` queries with the lanes of four panels, each added up in `CHAINS` parts: a product waits
-/// for the sum it is added to, and few queries have few sums.
+/// Dots of `M` queries with the lanes of a panel, each added up in `CHAINS` parts (an even number): a product waits for
+/// the sum it is added to.
 ///
 /// # Safety
-/// Four panels of `LANES` items of this layout stand at `panels`, `M` rows of its width at `values`, `M` numbers at
+/// A panel of `LANES` items of this layout stands at `panel`, `M` rows of its width at `values`, `M` numbers at
 /// `starts`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn dots_of_four<const M: usize, const CHAINS: usize>(
-    panels: *const u8,
+unsafe fn dots_of_one<const M: usize, const CHAINS: usize>(
+    panel: *const u8,
     layout: Layout,
     values: *const i8,
     starts: *const i32,
-) -> [[__m512i; TILE]; M] {
-    let mut chains = [[[_mm512_setzero_si512(); TILE]; M]; CHAINS];
-    let (size, width) = (LANES * layout.n_bytes(), layout.width());
-    let n_fine = layout.fine / 4;
-    let even = n_fine - n_fine % CHAINS;
-    // SAFETY: line `l` of a panel, bytes `64 l..64 l + 64`, goes with the four values of a row at `4 l` or, behind
-    // the fine ones, with the eight at `fine + 8 (l - fine / 4)`.
-    unsafe {
-        for (row, sums) in chains[0].iter_mut().enumerate() {
-            *sums = [_mm512_set1_epi32(*starts.add(row)); TILE];
+) -> [__m512i; M] {
+    let width = layout.width();
+    let line_at = |line: usize| {
+        let line = panel.wrapping_add(64 * line);
+        _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(DISTANCE).cast());
+        // SAFETY: as promised by the caller; this and what follows read as `dots_of_four` does.
+        unsafe { _mm512_loadu_si512(line.cast()) }
+    };
+    let add = |sums: &mut [__m512i; M], items: __m512i, at: usize| {
+        for (row, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: as promised by the caller.
+            let four = unsafe { values.add(row * width + at).cast::<i32>().read_unaligned() };
+            *sum = _mm512_dpbusd_epi32(*sum, items, _mm512_set1_epi32(four));
         }
-        for first in (0..even).step_by(CHAINS) {
-            for (place, sums) in chains.iter_mut().enumerate() {
-                let line = first + place;
-                let items = lines_of::<M>(panels.add(64 * line), size);
-                multiply(items, values.add(4 * line), width, sums);
+    };
+    let only = _mm512_set1_epi8(15 * COARSE);
+    let n_fine = layout.fine / 4;
+    let halves = |pair: usize| {
+        // Pairs of bytes are moved: what one gets of the other is cut off.
+        let items = line_at(n_fine + pair);
+        let lower = _mm512_and_si512(_mm512_slli_epi16::<3>(items), only);
+        let upper = _mm512_and_si512(_mm512_srli_epi16::<1>(items), only);
+        let at = layout.fine + 8 * pair;
+        [(lower, at), (upper, at + 4)]
+    };
+    let mut chains = [[_mm512_setzero_si512(); M]; CHAINS];
+    for (row, sum) in chains[0].iter_mut().enumerate() {
+        // SAFETY: as promised by the caller.
+        *sum = _mm512_set1_epi32(unsafe { *starts.add(row) });
+    }
+    let even = n_fine - n_fine % CHAINS;
+    for first in (0..even).step_by(CHAINS) {
+        for (line, sums) in (first..).zip(&mut chains) {
+            add(sums, line_at(line), 4 * line);
+        }
+    }
+    for line in even..n_fine {
+        add(&mut chains[0], line_at(line), 4 * line);
+    }
+    let n_pairs = layout.coarse / 8;
+    let even = n_pairs - n_pairs % (CHAINS / 2);
+    for first in (0..even).step_by(CHAINS / 2) {
+        for (pair, chains) in (first..).zip(chains.as_chunks_mut::<2>().0) {
+            for (sums, (items, at)) in chains.iter_mut().zip(halves(pair)) {
+                add(sums, items, at);
             }
         }
-        for line in even..n_fine {
-            let items = lines_of::<M>(panels.add(64 * line), size);
-            multiply(items, values.add(4 * line), width, &mut chains[0]);
-        }
-        let only = _mm512_set1_epi8(15 * COARSE);
-        for pair in 0..layout.coarse / 8 {
-            // Pairs of bytes are moved: what one gets of the other is cut off.
-            let items = lines_of::<M>(panels.add(64 * (n_fine + pair)), size);
-            let values = values.add(layout.fine + 8 * pair);
-            let lower = items.map(|items| _mm512_and_si512(_mm512_slli_epi16::<3>(items), only));
-            multiply(lower, values, width, &mut chains[0]);
-            let upper = items.map(|items| _mm512_and_si512(_mm512_srli_epi16::<1>(items), only));
-            multiply(upper, values.add(4), width, &mut chains[CHAINS / 2]);
+    }
+    for pair in even..n_pairs {
+        for (items, at) in halves(pair) {
+            add(&mut chains[0], items, at);
         }
     }
     let mut sums = chains[0];
-    for other in &chains[1..] {
-        for (sums, &others) in sums.iter_mut().zip(other) {
-            for (sum, other) in sums.iter_mut().zip(others) {
-                *sum = _mm512_add_epi32(*sum, other);
-            }
+    for others in &chains[1..] {
+        for (sum, &other) in sums.iter_mut().zip(others) {
+            *sum = _mm512_add_epi32(*sum, other);
         }
     }
     sums
 }
 
-/// A line of each of four panels. Few queries ask for the same of the panels after the next four: all lines at once,
-/// as a tile of many asks, would make them wait.
+/// Dots of [`QUERIES`] queries with the lanes of four panels.
+///
+/// # Safety
+/// Four panels of `LANES` items of this layout stand at `panels`, a row of its width at `values` and a number at
+/// `starts` for each query.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn dots_of_four(
+    panels: *const u8,
+    layout: Layout,
+    values: *const i8,
+    starts: *const i32,
+) -> [[__m512i; TILE]; QUERIES] {
+    let mut sums = [[_mm512_setzero_si512(); TILE]; QUERIES];
+    let (size, width) = (LANES * layout.n_bytes(), layout.width());
+    let n_fine = layout.fine / 4;
+    let only = _mm512_set1_epi8(15 * COARSE);
+    // SAFETY: line `l` of a panel, bytes `64 l..64 l + 64`, goes with the four values of a row at `4 l` or, behind
+    // the fine ones, with the eight at `fine + 8 (l - fine / 4)`.
+    unsafe {
+        for (row, sums) in sums.iter_mut().enumerate() {
+            *sums = [_mm512_set1_epi32(*starts.add(row)); TILE];
+        }
+        for line in 0..n_fine {
+            let items = lines_of(panels.add(64 * line), size);
+            multiply(items, values.add(4 * line), width, &mut sums);
+        }
+        for pair in 0..layout.coarse / 8 {
+            // Pairs of bytes are moved: what one gets of the other is cut off.
+            let items = lines_of(panels.add(64 * (n_fine + pair)), size);
+            let values = values.add(layout.fine + 8 * pair);
+            let lower = items.map(|items| _mm512_and_si512(_mm512_slli_epi16::<3>(items), only));
+            multiply(lower, values, width, &mut sums);
+            let upper = items.map(|items| _mm512_and_si512(_mm512_srli_epi16::<1>(items), only));
+            multiply(upper, values.add(4), width, &mut sums);
+        }
+    }
+    sums
+}
+
+/// A line of each of four panels.
 ///
 /// # Safety
 /// Panels of `size` bytes; 64 stand at each line.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn lines_of<const M: usize>(line: *const u8, size: usize) -> [__m512i; TILE] {
-    let lines = [0, 1, 2, 3].map(|panel| line.wrapping_add(panel * size));
-    if M < QUERIES {
-        for line in lines {
-            _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(2 * TILE * size).cast());
-        }
-    }
+unsafe fn lines_of(line: *const u8, size: usize) -> [__m512i; TILE] {
     // SAFETY: as promised by the caller.
-    lines.map(|line| unsafe { _mm512_loadu_si512(line.cast()) })
+    [0, 1, 2, 3].map(|panel| unsafe { _mm512_loadu_si512(line.add(panel * size).cast()) })
 }
 
 /// Add the products of four dimensions.
 ///
 /// # Safety
-/// `values` points to four values of each of `M` rows that are `width` apart.
+/// `values` points to four values of each of the queries' rows, which are `width` apart.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn multiply<const M: usize>(
+unsafe fn multiply(
     items: [__m512i; TILE],
     values: *const i8,
     width: usize,
-    sums: &mut [[__m512i; TILE]; M],
+    sums: &mut [[__m512i; TILE]; QUERIES],
 ) {
     for (row, sums) in sums.iter_mut().enumerate() {
         // SAFETY: as promised by the caller.
