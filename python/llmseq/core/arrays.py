@@ -48,9 +48,11 @@ def seed(value: SupportsIndex) -> int:
 
 def matrix(values: ArrayLike, what: str) -> FloatMatrix:
     """C-contiguous float32 (rows, columns); values beyond float32 become infinite."""
-    array = _array(values, what, "numbers", "fiub")
+    array = _shaped(_array(values, what, "numbers", "fiub"), 2, what)
+    if array.dtype == np.float32:
+        return np.ascontiguousarray(array)
     with np.errstate(over="ignore"):
-        return _shaped(array, 2, what).astype(np.float32, order="C", copy=False)
+        return array.astype(np.float32, order="C")
 
 
 def item_table(values: ArrayLike, what: str) -> ItemArray:
