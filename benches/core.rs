@@ -101,7 +101,7 @@ fn kernels(criterion: &mut Criterion) {
         let similarity = Similarity::parse(name).expect("a name of the list");
         let index = ItemIndex::new(items, similarity).expect("items");
         group.bench_function(format!("top_20_of_12101_by_{name}_512_queries"), |bench| {
-            bench.iter(|| index.search(black_box(queries), 20, Allowed::default(), &stop));
+            bench.iter(|| index.search(black_box(queries), 20, Allowed::default(), 2, &stop));
         });
     }
     let (flat, offsets) = sessions(18_000);

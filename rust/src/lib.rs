@@ -7,6 +7,7 @@
 pub mod best;
 pub mod cooccurrence;
 pub mod cpu;
+pub mod crew;
 pub mod csr;
 pub mod error;
 pub mod fusion;

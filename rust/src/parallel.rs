@@ -1,8 +1,10 @@
 //! Thread pools, one per thread count, and the flag that stops long work.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 #[cfg(target_os = "linux")]
@@ -120,14 +122,43 @@ pub fn available_threads() -> usize {
     *COUNTED.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Raised by another thread when the answer is no longer wanted; the loops look at it at every row.
+/// Raised when the answer is no longer wanted; the loops look at it at every row.
 #[derive(Debug, Default)]
-pub struct Stop(AtomicBool);
+pub struct Stop {
+    requested: AtomicBool,
+    watch: Option<Watch>,
+}
+
+/// Somebody to ask now and then.
+struct Watch {
+    every: Duration,
+    last: Mutex<Instant>,
+    ask: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "every {:?}", self.every)
+    }
+}
 
 impl Stop {
+    /// One that asks whether to stop, where nobody else could tell.
+    pub fn asking(every: Duration, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let watch = Watch {
+            every,
+            last: Mutex::new(Instant::now()),
+            ask: Box::new(ask),
+        };
+        Self {
+            requested: AtomicBool::new(false),
+            watch: Some(watch),
+        }
+    }
+
     /// Ask the work to end soon.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.requested.store(true, Ordering::Relaxed);
     }
 
     /// Go on or not.
@@ -135,7 +166,16 @@ impl Stop {
     /// # Errors
     /// `Stopped` once it was requested.
     pub fn check(&self) -> Result<()> {
-        if self.0.load(Ordering::Relaxed) {
+        if let Some(watch) = &self.watch {
+            let mut last = watch.last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.elapsed() >= watch.every {
+                *last = Instant::now();
+                if (watch.ask)() {
+                    self.request();
+                }
+            }
+        }
+        if self.requested.load(Ordering::Relaxed) {
             return Err(CoreError::Stopped);
         }
         Ok(())
@@ -247,6 +287,14 @@ mod tests {
         assert_eq!(stop.check(), Ok(()));
         stop.request();
         assert_eq!(stop.check(), Err(CoreError::Stopped));
+    }
+
+    #[test]
+    fn a_stop_asks_now_and_then() {
+        let never = Stop::asking(Duration::from_secs(3600), || true);
+        assert_eq!(never.check(), Ok(()));
+        let always = Stop::asking(Duration::ZERO, || true);
+        assert_eq!(always.check(), Err(CoreError::Stopped));
     }
 
     #[test]

@@ -247,7 +247,7 @@ fn one_set(round: usize, path: &str, rng: &mut Rng) -> usize {
     };
     let asked = Matrix::new(&queries, n_queries, dim, "queries").expect("finite");
     let lists = index
-        .search(asked, k, allowed, &Stop::default())
+        .search(asked, k, allowed, 2, &Stop::default())
         .expect("lists");
     for (row, query) in queries.chunks_exact(dim).enumerate() {
         let left_out = exclude.row(row);

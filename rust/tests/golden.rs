@@ -97,7 +97,9 @@ impl Input {
             let index = ItemIndex::new(self.vectors(), similarity).unwrap();
             (
                 name,
-                index.search(queries, k, allowed, &Stop::default()).unwrap(),
+                index
+                    .search(queries, k, allowed, 2, &Stop::default())
+                    .unwrap(),
             )
         };
         Similarity::NAMES.map(search).into()

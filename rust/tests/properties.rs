@@ -109,7 +109,7 @@ proptest! {
         let barred = (0..items.n_rows() as i32).filter(|&item| mask.as_ref().is_some_and(|mask| !mask[item as usize]));
         let barred: Vec<i32> = barred.chain(excluded).collect();
         let index = ItemIndex::new(items, similarity).unwrap();
-        let lists = pool(n_threads).unwrap().install(|| index.search(asked, k, allowed, &Stop::default()));
+        let lists = pool(n_threads).unwrap().install(|| index.search(asked, k, allowed, n_threads, &Stop::default()));
         let lists = lists.unwrap();
         for row in 0..asked.n_rows() {
             let expected = naive_top_k(asked.row(row), &vectors, similarity, &barred, k);

@@ -10,6 +10,7 @@ use super::arrays::{
     ListArrays, RaggedArrays, list_arrays, matrix, optional, part_arrays, sessions,
 };
 use super::run::{checked, run, run_here};
+use crate::parallel::Stop;
 use crate::topk::{self, Allowed, Similarity};
 
 /// Item vectors ready to be searched.
@@ -83,15 +84,11 @@ impl ItemIndex {
             exclude,
             candidates: optional(py, candidates.as_ref(), "candidates")?,
         };
-        let lists = if self.0.is_short(n_queries) {
-            let welcome = n_threads > 1;
-            run_here(py, |stop| {
-                self.0.search_helped(queries, k, allowed, stop, welcome)
-            })
+        let search = |stop: &Stop| self.0.search(queries, k, allowed, n_threads, stop);
+        let lists = if self.0.is_shared(n_queries, n_threads) {
+            run_here(py, search)
         } else {
-            run(py, n_threads, |stop| {
-                self.0.search(queries, k, allowed, stop)
-            })
+            run(py, n_threads, search)
         }?;
         list_arrays(py, lists, n_queries)
     }

@@ -1,6 +1,7 @@
 //! Leaves the GIL, runs work on the pool, answers Ctrl-C, maps errors.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -48,12 +49,25 @@ pub fn run<T: Send>(
         .map_err(|error| to_python(py, &error))
 }
 
-/// Run short work in the calling thread without the GIL: handing it over would take longer.
+/// Run work in the calling thread without the GIL: to hand it over takes longer than a short search. The work itself
+/// looks now and then whether a signal's handler raises.
 pub fn run_here<T: Send>(
     py: Python<'_>,
     work: impl FnOnce(&Stop) -> Result<T> + Send,
 ) -> PyResult<T> {
-    let outcome = py.detach(|| work(&Stop::default()));
+    let raised = Arc::new(Mutex::new(None));
+    let own = Arc::clone(&raised);
+    let stop = Stop::asking(SIGNAL_CHECK, move || {
+        let Some(error) = Python::attach(|py| py.check_signals().err()) else {
+            return false;
+        };
+        *own.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        true
+    });
+    let outcome = py.detach(|| work(&stop));
+    if let Some(error) = raised.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(error);
+    }
     checked(py, outcome)
 }
 

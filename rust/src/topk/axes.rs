@@ -186,7 +186,7 @@ fn cheapest(trial: &Trial, dim: usize, product: f64) -> Option<usize> {
 fn cheapest_front(trial: &Trial, n_axes: usize, shared: bool) -> Option<Layout> {
     /// What a line of 4-bit values costs, and a survivor: memory is slow to bring either, a shared cache only the
     /// survivor, whose dimensions it does not hold.
-    const FROM_MEMORY: [f64; 2] = [1.2, 20.0];
+    const FROM_MEMORY: [f64; 2] = [1.2, 40.0];
     const FROM_SHARED_CACHE: [f64; 2] = [1.5, 75.0];
     let [line, survivor] = if shared {
         FROM_SHARED_CACHE

@@ -1,19 +1,17 @@
 //! From the maxima of a group of queries to their lists.
 //!
 //! The items that look best of each panel are scored first: their canonical scores say what a listed item needs.
-//! Then all that may have that are gathered, and scored as long as their bounds reach it.
+//! Then all that may have that are gathered, and scored as long as their bounds reach it. Hands that share a group
+//! look for it among the chunks that each has scanned, and tell each other what they scored first.
 
-use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 use super::gather::{Gatherer, Reached, Scanned, Wanted};
 use super::kernels::Hit;
-use super::rank::{Ranker, Ranking};
+use super::rank::{Ranker, Ranking, choose};
 use super::seed::Seed;
-use super::store::PADDING;
-use crate::lists::keep_best;
-
-/// Panels from which on two threads are quicker than one.
-const SHARED: usize = 192;
+use crate::crew::Hand;
+use crate::lists::{Scored, keep_best};
 
 /// What all queries of a search share.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +27,7 @@ pub struct Scratch {
     pub wanted: Vec<Wanted>,
     /// As many.
     pub rankings: Vec<Ranking>,
+    seed: Seed,
     reached: Reached,
 }
 
@@ -39,96 +38,105 @@ impl Scratch {
         self.wanted.resize_with(n_places, Default::default);
         self.rankings.resize_with(n_places, Default::default);
     }
+}
 
-    /// Take in what was found among other items for the same queries.
-    pub fn join(&mut self, other: &Self, n_queries: usize, k: usize) {
-        let pairs = self.rankings.iter_mut().zip(&other.rankings);
-        for (ranking, other) in pairs.take(n_queries) {
-            ranking.best.extend_from_slice(&other.best);
-            keep_best(&mut ranking.best, k);
+/// The best that all hands have, query by query.
+#[derive(Debug, Default)]
+pub struct Board(Vec<Mutex<Vec<Scored>>>);
+
+impl Board {
+    /// Begin anew.
+    pub fn clear(&mut self, n_queries: usize) {
+        self.0.resize_with(n_queries, Mutex::default);
+        for best in &mut self.0 {
+            let best = best.get_mut().unwrap_or_else(PoisonError::into_inner);
+            best.clear();
         }
+    }
+
+    /// Take in what one hand has; as much as a list holds is sorted.
+    pub fn add(&self, rankings: &[Ranking], k: usize) {
+        for (best, ranking) in self.0.iter().zip(rankings) {
+            let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_first = best.is_empty();
+            best.extend_from_slice(&ranking.best);
+            if !is_first {
+                keep_best(&mut best, k);
+            }
+        }
+    }
+
+    /// Raise the floors to what all hands together have.
+    fn tell(&self, rankings: &mut [Ranking], k: usize) {
+        for (best, ranking) in self.0.iter().zip(rankings) {
+            let best = best.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(last) = best.get(k - 1) {
+                ranking.floor = ranking.floor.max(last.score);
+            }
+        }
+    }
+
+    /// The lists, after all have added theirs.
+    pub fn lists(&mut self) -> impl Iterator<Item = &[Scored]> {
+        let lists = self.0.iter_mut();
+        lists.map(|best| &**best.get_mut().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Finder<'_> {
-    /// Two finders that have half of the panels each; `None` if these are too few to be worth it.
-    pub fn halves(self) -> Option<[Self; 2]> {
-        let Gatherer { from, to, .. } = self.gatherer;
-        let n_panels = to - from;
-        if n_panels < SHARED {
-            return None;
-        }
-        let middle = from + (n_panels / 2).next_multiple_of(PADDING);
-        Some([(from, middle), (middle, to)].map(|(from, to)| {
-            let mut half = self;
-            half.gatherer.from = from;
-            half.gatherer.to = to;
-            half.gatherer.chunk = to - from;
-            half
-        }))
-    }
-
-    /// Make the lists of a group's queries, for which the scratch has room.
-    pub fn find(self, scanned: Scanned<'_>, queries: &[f32], scratch: &mut Scratch) {
+    /// Rank what the scanned chunks hold for a group's queries, for which the scratch has room. `planted`: what the
+    /// hands have scored first.
+    pub fn find(
+        self,
+        scanned: Scanned<'_>,
+        queries: &[f32],
+        hand: &Hand<'_>,
+        planted: &Board,
+        scratch: &mut Scratch,
+    ) {
         let Self { gatherer, ranker } = self;
         let (known, dim) = (&scanned.group.known, ranker.needs.dim);
-        let reached = &mut scratch.reached;
         let wanted = &mut scratch.wanted[..known.len()];
         let rankings = &mut scratch.rankings[..known.len()];
-        self.each(wanted, rankings, |first, wanted, rankings| {
-            let mut seed = Seed::default();
-            let numbers = first..;
-            for (number, (wanted, ranking)) in
-                numbers.zip(wanted.iter_mut().zip(rankings.iter_mut()))
-            {
-                let query = &queries[number * dim..][..dim];
-                ranking.start(query, known[number].asked.reach(), ranker.kernels);
-                gatherer.seed(scanned, number, ranker.k, wanted, &mut seed);
-                ranker.choose(&mut wanted.candidates);
-            }
-            for (at, ranking) in rankings.iter_mut().enumerate() {
-                if let Some(next) = wanted.get(at + 1) {
-                    ranker.expect(&next.candidates);
-                }
-                let wanted = &mut wanted[at];
-                ranker.plant(&wanted.candidates, ranking);
-                let planted = wanted.candidates.drain(..);
-                wanted
-                    .excluded
-                    .extend(planted.map(|candidate| candidate.place));
-                wanted.excluded.sort_unstable();
-                wanted.needed = ranker.needed(&known[first + at], ranking);
-            }
-        });
-        gatherer.gather(scanned, wanted, reached);
-        self.each(wanted, rankings, |first, wanted, rankings| {
-            for wanted in wanted.iter_mut() {
-                let by_most = |left: &Hit, right: &Hit| right.most.total_cmp(&left.most);
-                wanted.candidates.sort_unstable_by(by_most);
-            }
-            for (at, ranking) in rankings.iter_mut().enumerate() {
-                if let Some(next) = wanted.get(at + 1) {
-                    ranker.expect(&next.candidates);
-                }
-                ranker.settle(&known[first + at], &wanted[at].candidates, ranking);
-            }
-        });
-    }
-
-    /// Do some work for every query, in parts of which each thread takes one where threads share the group;
-    /// the work is told the number of its part's first query.
-    fn each(
-        self,
-        wanted: &mut [Wanted],
-        rankings: &mut [Ranking],
-        work: impl Fn(usize, &mut [Wanted], &mut [Ranking]) + Sync,
-    ) {
-        if !self.gatherer.shared {
-            return work(0, wanted, rankings);
+        let share = gatherer.share(scanned.chunks, ranker.k);
+        let each = wanted.iter_mut().zip(rankings.iter_mut());
+        for (number, (wanted, ranking)) in each.enumerate() {
+            let query = &queries[number * dim..][..dim];
+            ranking.start(query, known[number].asked.reach(), ranker.kernels);
+            gatherer.seed(scanned, number, share, wanted, &mut scratch.seed);
+            choose(&mut wanted.candidates, share);
         }
-        let size = rankings.len().div_ceil(rayon::current_num_threads());
-        let parts = wanted.par_chunks_mut(size);
-        let parts = parts.zip(rankings.par_chunks_mut(size)).enumerate();
-        parts.for_each(|(part, (wanted, rankings))| work(part * size, wanted, rankings));
+        ranker.expect(&wanted[0].candidates);
+        for (at, ranking) in rankings.iter_mut().enumerate() {
+            if let Some(next) = wanted.get(at + 1) {
+                ranker.expect(&next.candidates);
+            }
+            let wanted = &mut wanted[at];
+            ranker.plant(&wanted.candidates, ranking);
+            let places = wanted.candidates.drain(..);
+            let places = places.map(|candidate| candidate.place);
+            wanted.excluded.extend(places);
+            wanted.excluded.sort_unstable();
+        }
+        if hand.n_hands() > 1 {
+            planted.add(rankings, ranker.k);
+            hand.meet();
+            planted.tell(rankings, ranker.k);
+        }
+        for (at, wanted) in wanted.iter_mut().enumerate() {
+            wanted.needed = ranker.needed(&known[at], &rankings[at]);
+        }
+        gatherer.gather(scanned, wanted, &mut scratch.reached);
+        for wanted in wanted.iter_mut() {
+            let by_most = |left: &Hit, right: &Hit| right.most.total_cmp(&left.most);
+            wanted.candidates.sort_unstable_by(by_most);
+        }
+        ranker.expect(&wanted[0].candidates);
+        for (at, ranking) in rankings.iter_mut().enumerate() {
+            if let Some(next) = wanted.get(at + 1) {
+                ranker.expect(&next.candidates);
+            }
+            ranker.settle(&known[at], &wanted[at].candidates, ranking);
+        }
     }
 }

@@ -6,8 +6,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::kernels::{CodeQuery, Hit, Kernels, LANES, Look, Maxima, lane_of};
 use super::query::Group;
 use super::seed::Seed;
@@ -32,13 +30,8 @@ pub struct Gatherer<'a> {
     pub loss: bool,
     /// Lanes of each panel that may be listed.
     pub lanes: &'a [u16],
-    /// Panels that are searched, of those that `lanes` knows; a multiple of `PADDING`.
-    pub from: usize,
-    pub to: usize,
-    /// Panels of a chunk of maxima, which hold two rows for each query.
+    /// Panels of a chunk.
     pub chunk: usize,
-    /// Whether a group's chunks are shared among threads.
-    pub shared: bool,
 }
 
 /// A group of queries, and what the scan found.
@@ -47,7 +40,9 @@ pub struct Scanned<'a> {
     pub group: &'a Group,
     /// Its queries for the rows of all dimensions.
     pub codes: &'a [CodeQuery<'a>],
-    /// Largest dots and the second largest, chunk by chunk (query, 2, panel); see [`Kernels::maxima`].
+    /// The chunks that were scanned.
+    pub chunks: &'a [usize],
+    /// Largest dots and the second largest of each of these (query, 2, panel); see [`Kernels::maxima`].
     pub maxima: &'a [i32],
 }
 
@@ -97,21 +92,33 @@ impl Wanted {
 }
 
 impl Gatherer<'_> {
-    /// Write the two largest dots of each query with each panel.
-    pub fn scan(self, group: &Group, maxima: &mut Vec<i32>) {
-        let n_queries = group.known.len();
-        maxima.resize((self.to - self.from) * 2 * n_queries, 0);
-        let scan = |(chunk, out): (usize, &mut [i32])| {
-            let panels = self.panels(chunk);
-            let panels = self.store.panels(self.lanes, panels, group.fronts);
-            self.kernels.maxima(panels, group.scan(), out);
-        };
-        let size = self.chunk * 2 * n_queries;
-        if self.shared {
-            maxima.par_chunks_mut(size).enumerate().for_each(scan);
-        } else {
-            maxima.chunks_mut(size).enumerate().for_each(scan);
+    /// Number of chunks.
+    pub fn n_chunks(self) -> usize {
+        self.lanes.len().div_ceil(self.chunk)
+    }
+
+    /// Add the two largest dots of each query with each panel of a chunk.
+    pub fn scan(self, group: &Group, chunk: usize, chunks: &mut Vec<usize>, maxima: &mut Vec<i32>) {
+        let panels = self.panels(chunk);
+        let place = chunks.len() * self.size(group);
+        let size = 2 * group.known.len() * panels.len();
+        if maxima.len() < place + size {
+            maxima.resize(place + size, 0);
         }
+        let out = &mut maxima[place..place + size];
+        let panels = self.store.panels(self.lanes, panels, group.fronts);
+        self.kernels.maxima(panels, group.scan(), out);
+        chunks.push(chunk);
+    }
+
+    /// How many of `k` places may be expected among the items of these chunks; all hands together expect `k`.
+    pub fn share(self, chunks: &[usize], k: usize) -> usize {
+        let own = self.n_panels(chunks) as f64 / self.lanes.len() as f64;
+        ((k as f64 * own).ceil() as usize).min(k)
+    }
+
+    fn n_panels(self, chunks: &[usize]) -> usize {
+        chunks.iter().map(|&chunk| self.panels(chunk).len()).sum()
     }
 
     /// Give a query the `k` items or more that look best, one of a panel; none if so many are not known. Where the
@@ -127,7 +134,8 @@ impl Gatherer<'_> {
     ) {
         let Scanned { group, maxima, .. } = scanned;
         wanted.candidates.clear();
-        let (n, n_panels) = (k.saturating_add(wanted.excluded.len()), self.to - self.from);
+        let n = k.saturating_add(wanted.excluded.len());
+        let n_panels = self.n_panels(scanned.chunks);
         if n > n_panels {
             return;
         }
@@ -137,31 +145,24 @@ impl Gatherer<'_> {
             n
         };
         seed.ask(many);
-        if self.shared && group.known.len() < rayon::current_num_threads() {
-            let asked = || seed.clone();
-            let parts = (0..self.n_chunks())
-                .into_par_iter()
-                .fold(asked, |mut seed, chunk| {
-                    self.add_to(&mut seed, scanned, number, chunk);
-                    seed
-                });
-            let all = parts.reduce(asked, |mut all, part| {
-                all.join(&part);
-                all
-            });
-            *seed = all;
-        } else {
-            for chunk in 0..self.n_chunks() {
-                self.add_to(seed, scanned, number, chunk);
-            }
+        for at in 0..scanned.chunks.len() {
+            let (panels, [firsts, _]) = self.chunk(scanned, number, at);
+            let first = panels.start;
+            let stats = self.store.stats(panels, group.fronts);
+            self.kernels.compiled(
+                #[inline(always)]
+                || seed.add(first, &maxima[firsts], stats, group.known[number].step),
+            );
         }
         let mut candidates = std::mem::take(&mut wanted.candidates);
         self.kernels.compiled(
             #[inline(always)]
             || {
                 seed.best(|panel, most| {
-                    let (panels, [firsts, _]) = self.chunk(group, number, panel / self.chunk);
-                    let panel = self.from + panel;
+                    let chunk = panel / self.chunk;
+                    let at = scanned.chunks.iter().position(|&own| own == chunk);
+                    let Some(at) = at else { return };
+                    let (panels, [firsts, _]) = self.chunk(scanned, number, at);
                     let lane = lane_of(maxima[firsts][panel - panels.start]);
                     let panel = panel as u32;
                     if wanted.listable(panel, self.lanes[panel as usize]) >> lane & 1 == 1 {
@@ -180,39 +181,18 @@ impl Gatherer<'_> {
         wanted.candidates = candidates;
     }
 
-    /// Let a query's seed see a chunk.
-    fn add_to(self, seed: &mut Seed, scanned: Scanned<'_>, number: usize, chunk: usize) {
-        let Scanned { group, maxima, .. } = scanned;
-        let (panels, [firsts, _]) = self.chunk(group, number, chunk);
-        let first = panels.start - self.from;
-        let stats = self.store.stats(panels, group.fronts);
-        self.kernels.compiled(
-            #[inline(always)]
-            || seed.add(first, &maxima[firsts], stats, group.known[number].step),
-        );
-    }
-
     /// Give each query the candidates whose bound reaches what is needed.
     pub fn gather(self, scanned: Scanned<'_>, wanted: &mut [Wanted], reached: &mut Reached) {
-        let all = &*wanted;
-        if self.shared {
-            let chunks = (0..self.n_chunks()).into_par_iter().flat_map_iter(|chunk| {
-                let mut reached = Reached::default();
-                self.reach(scanned, chunk, all, &mut reached);
-                reached.found
-            });
-            reached.found.clear();
-            reached.found.par_extend(chunks);
-        } else {
-            self.reach(scanned, 0, all, reached);
-        }
-        for &hit in &reached.found {
-            wanted[hit.query as usize].candidates.push(hit);
+        for at in 0..scanned.chunks.len() {
+            self.reach(scanned, at, wanted, reached);
+            for &hit in &reached.found {
+                wanted[hit.query as usize].candidates.push(hit);
+            }
         }
     }
 
     /// What one chunk holds of all candidates.
-    fn reach(self, scanned: Scanned<'_>, chunk: usize, wanted: &[Wanted], reached: &mut Reached) {
+    fn reach(self, scanned: Scanned<'_>, at: usize, wanted: &[Wanted], reached: &mut Reached) {
         let Reached {
             again,
             found,
@@ -222,9 +202,9 @@ impl Gatherer<'_> {
         again.clear();
         found.clear();
         for (number, wanted) in wanted.iter().enumerate() {
-            self.sweep(scanned, number, chunk, wanted, again, found);
+            self.sweep(scanned, number, at, wanted, again, found);
         }
-        let panels = self.panels(chunk);
+        let panels = self.panels(scanned.chunks[at]);
         by_panel(again, panels.clone(), starts, sorted);
         self.look(scanned.group, panels.clone(), sorted, wanted, found);
         if self.store.has_codes() {
@@ -242,13 +222,13 @@ impl Gatherer<'_> {
         self,
         scanned: Scanned<'_>,
         number: usize,
-        chunk: usize,
+        at: usize,
         wanted: &Wanted,
         again: &mut Vec<Hit>,
         found: &mut Vec<Hit>,
     ) {
         let Scanned { group, maxima, .. } = scanned;
-        let (panels, [firsts, seconds]) = self.chunk(group, number, chunk);
+        let (panels, [firsts, seconds]) = self.chunk(scanned, number, at);
         let hit = |panel: u32, lane: u32, most: f32| Hit {
             query: number as u32,
             place: panel * LANES as u32 + lane,
@@ -334,25 +314,25 @@ impl Gatherer<'_> {
         self.kernels.closer(rows, scanned.codes, hits);
     }
 
-    fn n_chunks(self) -> usize {
-        (self.to - self.from).div_ceil(self.chunk)
-    }
-
     fn panels(self, chunk: usize) -> Range<usize> {
-        let start = self.from + chunk * self.chunk;
-        start..self.to.min(start + self.chunk)
+        let start = chunk * self.chunk;
+        start..self.lanes.len().min(start + self.chunk)
     }
 
-    /// Panels of a chunk, and where a query's largest and second largest dots with them stand.
+    /// Maxima of a full chunk.
+    fn size(self, group: &Group) -> usize {
+        2 * group.known.len() * self.chunk
+    }
+
+    /// Panels of one of the scanned chunks, and where a query's largest and second largest dots with them stand.
     fn chunk(
         self,
-        group: &Group,
+        scanned: Scanned<'_>,
         number: usize,
-        chunk: usize,
+        at: usize,
     ) -> (Range<usize>, [Range<usize>; 2]) {
-        let panels = self.panels(chunk);
-        let before = panels.start - self.from;
-        let first = 2 * (before * group.known.len() + number * panels.len());
+        let panels = self.panels(scanned.chunks[at]);
+        let first = at * self.size(scanned.group) + 2 * number * panels.len();
         let second = first + panels.len();
         let rows = [first..second, second..second + panels.len()];
         (panels, rows)

@@ -7,6 +7,7 @@
 mod axes;
 mod bound;
 mod canonical;
+mod fill;
 mod find;
 mod gather;
 mod kernels;
@@ -15,6 +16,7 @@ mod quantise;
 mod query;
 mod rank;
 mod saving;
+mod search;
 mod seed;
 mod space;
 mod store;
@@ -27,28 +29,19 @@ use rayon::prelude::*;
 pub use canonical::Similarity;
 pub use kernels::Layout;
 pub use saving::{FORMAT, VERSION};
+pub use search::Allowed;
 
 use crate::error::{CoreError, Result};
-use crate::helper::{Helper, with_helper};
-use crate::lists::{Lists, write_row};
 use crate::mapped::Array;
 use crate::matrix::Matrix;
-use crate::parallel::Stop;
-use crate::sessions::{Sessions, check_mask};
 use crate::shelf::Shelf;
 use bound::Needs;
-use find::{Finder, Scratch};
-use gather::{Gatherer, Scanned};
 use kernels::{BLOCK, Kernels};
-use plan::Plan;
-use query::Group;
-use rank::Ranker;
 use saving::Numbers;
+use search::{Boards, Worker};
 use space::{Axes, Space, length};
 use store::Store;
 
-/// Byte products that are done before another thread would have started.
-const SHORT: usize = 1 << 23;
 /// Bytes of items that are taken to stay in a cache.
 const CACHE: usize = 1 << 23;
 /// Sums of wider rows might leave 32 bits.
@@ -69,24 +62,8 @@ pub struct ItemIndex {
     numbers: Numbers,
     /// Place of each item in the scan, made for the first search that excludes items.
     places: OnceLock<Vec<u32>>,
-    shelf: Shelf<Worker>,
-}
-
-/// Buffers of one worker.
-#[derive(Debug, Default)]
-struct Worker {
-    group: Group,
-    maxima: Vec<i32>,
-    scratch: Scratch,
-}
-
-/// Which items a search may list.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Allowed<'a> {
-    /// Items left out, one row a query.
-    pub exclude: Option<Sessions<'a>>,
-    /// One value an item; false leaves it out for every query.
-    pub candidates: Option<&'a [bool]>,
+    workers: Shelf<Worker>,
+    boards: Shelf<Boards>,
 }
 
 impl ItemIndex {
@@ -151,7 +128,7 @@ impl ItemIndex {
             )));
         }
         let kernels = Kernels::chosen()?;
-        let rows = Array::copy_of(&prepared_rows(vectors, similarity));
+        let rows = Array::copy_of(&prepared_rows(vectors, similarity, true));
         let row = |item: usize| &rows[item * dim..(item + 1) * dim];
         let longest = (0..n_items).into_par_iter().map(|item| length(row(item)));
         let longest = longest.reduce(|| 0.0, f64::max);
@@ -196,7 +173,8 @@ impl ItemIndex {
             store,
             n_items,
             places: OnceLock::new(),
-            shelf: Shelf::default(),
+            workers: Shelf::default(),
+            boards: Shelf::default(),
         }
     }
 
@@ -215,182 +193,7 @@ impl ItemIndex {
         self.similarity
     }
 
-    /// Whether a search of so many queries is over before other threads would have started; it then runs
-    /// in the calling thread, and in a helper that is awake.
-    pub fn is_short(&self, n_queries: usize) -> bool {
-        n_queries.saturating_mul(self.n_items * self.store.width) <= SHORT
-    }
-
-    /// The best `k` items of each query by canonical score, ties to the lower index.
-    ///
-    /// # Errors
-    /// `Config` for `k` = 0 or a CPU path that this machine lacks, `Shape` for queries, exclusions or a mask
-    /// of another size, `Stopped`.
-    pub fn search(
-        &self,
-        queries: Matrix<'_>,
-        k: usize,
-        allowed: Allowed<'_>,
-        stop: &Stop,
-    ) -> Result<Lists> {
-        self.search_helped(queries, k, allowed, stop, false)
-    }
-
-    /// As [`Self::search`]; the helper, if it is `welcome` and awake, does half of a short search.
-    ///
-    /// # Errors
-    /// As [`Self::search`].
-    pub fn search_helped(
-        &self,
-        queries: Matrix<'_>,
-        k: usize,
-        allowed: Allowed<'_>,
-        stop: &Stop,
-        welcome: bool,
-    ) -> Result<Lists> {
-        let (n_queries, dim) = (queries.n_rows(), self.dim());
-        if queries.n_cols() != dim {
-            return Err(CoreError::Shape(format!(
-                "queries must have {dim} columns like the item vectors, got {}",
-                queries.n_cols()
-            )));
-        }
-        if let Some(exclude) = allowed.exclude {
-            exclude.expect_rows(n_queries, "exclude", "queries")?;
-        }
-        check_mask(allowed.candidates, self.n_items)?;
-        let mut lists = Lists::empty(n_queries, k)?;
-        let lanes = allowed.candidates.map(|mask| self.store.lanes(Some(mask)));
-        let lanes = lanes.as_deref().unwrap_or(&self.lanes);
-        let is_short = self.is_short(n_queries);
-        let plan = Plan::of(n_queries, lanes.len(), is_short);
-        let shared = welcome && is_short;
-        let kernels = Kernels::chosen()?;
-        let finder = Finder {
-            gatherer: Gatherer {
-                kernels,
-                store: &self.store,
-                dim,
-                loss: self.similarity == Similarity::Euclidean,
-                lanes,
-                from: 0,
-                to: lanes.len(),
-                chunk: plan.chunk,
-                shared: plan.shared,
-            },
-            ranker: Ranker {
-                kernels,
-                rows: &self.rows,
-                order: &self.store.order,
-                needs: self.needs,
-                k,
-            },
-        };
-        let prepared = prepared_rows(queries, self.similarity);
-        let of_group = plan.group * k;
-        let places = lists.items.chunks_mut(of_group);
-        let places = places.zip(lists.scores.chunks_mut(of_group));
-        let queries = prepared.chunks(plan.group * dim).enumerate();
-        let groups = queries.zip(places);
-        let work = |((number, queries), (items, scores)): (_, (&mut [i32], &mut [f32]))| {
-            stop.check()?;
-            let first = number * plan.group;
-            let places = items.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k));
-            self.search_group(finder, shared, queries, first, allowed.exclude, places);
-            Ok(())
-        };
-        if plan.spread {
-            let groups: Vec<_> = groups.collect();
-            groups.into_par_iter().try_for_each(work)?;
-        } else {
-            for group in groups {
-                work(group)?;
-            }
-        }
-        Ok(lists)
-    }
-
-    /// Make the lists of some queries, of which the first is number `first`.
-    fn search_group<'a>(
-        &self,
-        finder: Finder<'_>,
-        shared: bool,
-        queries: &[f32],
-        first: usize,
-        exclude: Option<Sessions<'_>>,
-        lists: impl Iterator<Item = (&'a mut [i32], &'a mut [f32])>,
-    ) {
-        let find = |finder: Finder<'_>, worker: &mut Worker| {
-            self.find(finder, queries, first, exclude, worker);
-        };
-        let mut worker = self.shelf.lend(Worker::default);
-        let mut search = |company: Option<(&Helper, [Finder<'_>; 2])>| {
-            let Some((helper, [own, other])) = company else {
-                return worker.work(|worker| find(finder, worker));
-            };
-            let mut second = self.shelf.lend(Worker::default);
-            helper.beside(
-                || worker.work(|worker| find(own, worker)),
-                || second.work(|worker| find(other, worker)),
-            );
-            worker.work(|worker| {
-                let (n_queries, k) = (worker.group.known.len(), finder.ranker.k);
-                second.work(|second| worker.scratch.join(&second.scratch, n_queries, k));
-            });
-        };
-        match finder.halves().filter(|_| shared) {
-            Some(halves) => with_helper(|helper| search(helper.map(|helper| (helper, halves)))),
-            None => search(None),
-        }
-        worker.work(|worker| {
-            for (ranking, (items, scores)) in worker.scratch.rankings.iter().zip(lists) {
-                write_row(&ranking.best, items, scores);
-            }
-        });
-    }
-
-    /// Rank what the finder's panels hold for some queries, of which the first is number `first`.
-    fn find(
-        &self,
-        finder: Finder<'_>,
-        queries: &[f32],
-        first: usize,
-        exclude: Option<Sessions<'_>>,
-        worker: &mut Worker,
-    ) {
-        let Worker {
-            group,
-            maxima,
-            scratch,
-        } = worker;
-        let (gatherer, longest) = (finder.gatherer, self.needs.longest);
-        let (space, similarity) = (&self.space, self.similarity);
-        let kernels = gatherer.kernels;
-        kernels.compiled(
-            #[inline(always)]
-            || group.prepare(queries, space, similarity, longest, kernels),
-        );
-        gatherer.scan(group, maxima);
-        let n_queries = group.known.len();
-        scratch.fit(n_queries);
-        for (number, wanted) in scratch.wanted.iter_mut().enumerate().take(n_queries) {
-            wanted.excluded.clear();
-            if let Some(exclude) = exclude {
-                let (items, places) = (exclude.row(first + number), self.places());
-                let excluded = items.iter().map(|&item| places[item as usize]);
-                wanted.excluded.extend(excluded);
-                wanted.excluded.sort_unstable();
-            }
-        }
-        let codes: Vec<_> = group.codes().collect();
-        let scanned = Scanned {
-            group,
-            codes: &codes,
-            maxima,
-        };
-        finder.find(scanned, queries, scratch);
-    }
-
+    /// Place of each item in the scan.
     fn places(&self) -> &[u32] {
         self.places.get_or_init(|| {
             let mut places = vec![0; self.n_items];
@@ -402,17 +205,17 @@ impl ItemIndex {
     }
 }
 
-/// Rows of unit length for cosine, else as they are.
-fn prepared_rows(vectors: Matrix<'_>, similarity: Similarity) -> Cow<'_, [f32]> {
+/// Rows of unit length for cosine, else as they are; `spread` among threads.
+fn prepared_rows(vectors: Matrix<'_>, similarity: Similarity, spread: bool) -> Cow<'_, [f32]> {
     if similarity != Similarity::Cosine {
         return Cow::Borrowed(vectors.data());
     }
     let mut rows = vectors.data().to_vec();
     let (dim, work) = (vectors.n_cols(), canonical::to_unit_length);
-    if rows.len() < SHORT / 8 {
-        rows.chunks_exact_mut(dim).for_each(work);
-    } else {
+    if spread {
         rows.par_chunks_exact_mut(dim).for_each(work);
+    } else {
+        rows.chunks_exact_mut(dim).for_each(work);
     }
     Cow::Owned(rows)
 }

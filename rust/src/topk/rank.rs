@@ -30,6 +30,8 @@ pub struct Ranker<'a> {
 pub struct Ranking {
     /// The best so far, best first; in the end the list.
     pub best: Vec<Scored>,
+    /// A score that `k` items are known to have, −∞ without such.
+    pub floor: f32,
     /// In float64, as canonical sums read it.
     query: Vec<f64>,
     /// No product with an item is larger.
@@ -40,6 +42,7 @@ impl Ranking {
     /// Begin with a query as it came (of unit length for cosine).
     pub fn start(&mut self, query: &[f32], reach: f64, kernels: Kernels) {
         self.reach = reach;
+        self.floor = f32::NEG_INFINITY;
         self.best.clear();
         self.query.resize(query.len(), 0.0);
         kernels.compiled(
@@ -50,6 +53,15 @@ impl Ranking {
                 }
             },
         );
+    }
+}
+
+/// Keep the `n` candidates that look best.
+pub fn choose(candidates: &mut Vec<Hit>, n: usize) {
+    if candidates.len() > n {
+        let by_most = |left: &Hit, right: &Hit| right.most.total_cmp(&left.most);
+        candidates.select_nth_unstable_by(n, by_most);
+        candidates.truncate(n);
     }
 }
 
@@ -65,15 +77,6 @@ impl Ranker<'_> {
     fn row(&self, place: u32) -> &[f32] {
         let item = self.order[place as usize] as usize;
         &self.rows[item * self.needs.dim..(item + 1) * self.needs.dim]
-    }
-
-    /// Keep the `k` candidates that look best.
-    pub fn choose(self, candidates: &mut Vec<Hit>) {
-        if candidates.len() > self.k {
-            let by_most = |left: &Hit, right: &Hit| right.most.total_cmp(&left.most);
-            candidates.select_nth_unstable_by(self.k - 1, by_most);
-            candidates.truncate(self.k);
-        }
     }
 
     /// Score the chosen candidates, so that a k-th best score is known.
@@ -96,20 +99,18 @@ impl Ranker<'_> {
 
     /// What the bound of an item must reach to belong to the best so far.
     pub fn needed(self, known: &Known, ranking: &Ranking) -> f32 {
-        let Some(last) = ranking.best.get(self.k - 1) else {
-            return f32::NEG_INFINITY;
-        };
-        let needed = self.needs.of(known.asked, last.score) - known.extra;
+        let needed = self.needs.of(known.asked, ranking.floor) - known.extra;
         (needed as f32).next_down()
     }
 
     /// Canonical scores of a batch of candidates, the good ones into the best.
     fn score(self, start: usize, candidates: &[Hit], ranking: &mut Ranking) {
         let Ranking {
-            best, query, reach, ..
+            best,
+            floor,
+            query,
+            reach,
         } = ranking;
-        let last = best.get(self.k - 1);
-        let floor = last.map_or(f32::NEG_INFINITY, |last| last.score);
         let before = best.len();
         for at in start..candidates.len().min(start + BATCH) {
             if let Some(later) = candidates.get(at + AHEAD) {
@@ -120,12 +121,13 @@ impl Ranker<'_> {
             let score = score_of(self.needs.similarity, self.kernels, row, query, *reach);
             let item = self.order[candidate.place as usize];
             let found = Scored::new(item, score);
-            if found.score >= floor {
+            if found.score >= *floor {
                 best.push(found);
             }
         }
         if best.len() > before && best.len() >= self.k {
             keep_best(best, self.k);
+            *floor = floor.max(best[self.k - 1].score);
         }
     }
 }

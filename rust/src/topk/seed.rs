@@ -9,7 +9,7 @@ use super::kernels::{LANES, PanelStats, count};
 const SPARE: usize = 8;
 
 /// The largest levels that were seen, by slot, and whose they are. Panels fall into the slots by turns.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub struct Seed {
     levels: Vec<[f32; LANES]>,
     /// Block of panels that the level is from.
@@ -54,22 +54,6 @@ impl Seed {
             self.blocks[block & turn] = blocks;
         }
         self.n_seen += firsts.len();
-    }
-
-    /// Take in what was seen of other panels, where as many were asked for.
-    #[inline(always)]
-    pub fn join(&mut self, other: &Self) {
-        let slots = self.levels.iter_mut().zip(&mut self.blocks);
-        let others = other.levels.iter().zip(&other.blocks);
-        for ((levels, blocks), (other_levels, other_blocks)) in slots.zip(others) {
-            for lane in 0..LANES {
-                if other_levels[lane] > levels[lane] {
-                    levels[lane] = other_levels[lane];
-                    blocks[lane] = other_blocks[lane];
-                }
-            }
-        }
-        self.n_seen += other.n_seen;
     }
 
     /// As many panels as were asked for or a few more, the highest that are known, each with its number and
@@ -149,24 +133,16 @@ mod tests {
             loss: &zero,
         };
         let best = |n: usize, parts: &[Range<usize>]| {
-            let mut asked = Seed::default();
-            asked.ask(n);
-            // The last part is seen by another.
-            let (mut seed, mut other) = (asked.clone(), asked);
-            for (number, part) in parts.iter().enumerate() {
+            let mut seed = Seed::default();
+            seed.ask(n);
+            for part in parts {
                 let stats = PanelStats {
                     scale: &scale[part.clone()],
                     loss: &zero[part.clone()],
                     ..stats
                 };
-                let seed = if number + 1 == parts.len() {
-                    &mut other
-                } else {
-                    &mut seed
-                };
                 seed.add(part.start, &firsts[part.clone()], stats, 32.0);
             }
-            seed.join(&other);
             let mut found = Vec::new();
             seed.best(|panel, level| found.push((panel, level)));
             found

@@ -243,7 +243,8 @@ fn top_k() {
             };
             for allowed in [Allowed::default(), restricted] {
                 for k in [1, 5, n_items + 1] {
-                    let lists = index.search(matrix(&queries, dim), k, allowed, &Stop::default());
+                    let lists =
+                        index.search(matrix(&queries, dim), k, allowed, 2, &Stop::default());
                     push_lists(&mut bits, &lists.unwrap());
                 }
             }
@@ -273,7 +274,7 @@ fn top_k_by_fronts() {
             for n_queries in 1..=17 {
                 let queries = numbers.floats(n_queries * dim);
                 let asked = matrix(&queries, dim);
-                let lists = index.search(asked, 5, Allowed::default(), &Stop::default());
+                let lists = index.search(asked, 5, Allowed::default(), 2, &Stop::default());
                 push_lists(&mut bits, &lists.unwrap());
             }
         }
