@@ -1,7 +1,8 @@
-//! Those who do one call's work: the calling thread, and helpers that are awake.
+//! Those who do one call's work: the calling thread, and helpers that come to it.
 //!
-//! No call waits for a thread that sleeps. A short one works alone, and asks the helpers to wake up for those to come
-//! where it follows another; a long one asks them at once, begins alone, and shares what is left when they are there.
+//! No call waits for a thread that sleeps. The caller begins, and whoever of its helpers is awake, or wakes up while
+//! there is work left, joins in. A call that takes longer than waking up wakes its helpers; a shorter one does where it
+//! follows another, for those to come.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use crate::parallel::available_threads;
 /// Looks at whether the others are there before the system may give the core to somebody else.
 const SPINS: usize = 1 << 12;
 
-/// The helpers of a process, for one call at a time. Threads do not survive a fork, so that a child makes its own.
+/// The helpers of a process, for one call at a time.
 #[derive(Debug)]
 struct Home {
     process: u32,
@@ -30,18 +31,27 @@ struct Home {
 #[derive(Debug, Default)]
 pub struct Crew {
     helpers: Vec<Arc<Helper>>,
-    /// For those that sleep, too.
-    waits: bool,
+    wakes: bool,
     /// Where they go back to.
     home: Option<Arc<Home>>,
+    /// Looks at helpers until all count as awake, whether they are or not: a test knows then who works.
+    #[cfg(test)]
+    late: Option<AtomicUsize>,
+}
+
+/// What one hand does.
+pub trait Work {
+    /// Do a part of what all share; false if nothing is left.
+    fn step(&mut self) -> bool;
+    /// What comes after that.
+    fn finish(&mut self, hand: &Hand<'_>);
 }
 
 /// One of those who work together.
 #[derive(Debug)]
 pub struct Hand<'a> {
     meeting: &'a Meeting,
-    /// The caller is number 0.
-    pub number: usize,
+    is_caller: bool,
     has_met: Cell<bool>,
 }
 
@@ -74,25 +84,23 @@ impl Crew {
         if home.taken.swap(true, Ordering::Acquire) {
             return Self::default();
         }
-        let helpers = home.some(n_hands - 1);
         let since = home.now() - home.last.load(Ordering::Relaxed);
-        if long || since < LINGER.as_nanos() as u64 {
-            helpers.iter().for_each(Helper::wake);
-        }
         Self {
-            helpers,
-            waits: false,
+            helpers: home.some(n_hands - 1),
+            wakes: long || since < LINGER.as_nanos() as u64,
             home: Some(home),
+            #[cfg(test)]
+            late: None,
         }
     }
 
-    /// So many hands that wait for each other, so that a test knows who works.
+    /// So many hands, of which the helpers join after so many looks.
     #[cfg(test)]
-    pub fn patient(n_hands: usize) -> Self {
+    pub fn late(n_hands: usize, n_looks: usize) -> Self {
         loop {
             let mut crew = Self::of_any(n_hands, true);
             if crew.n_hands() == n_hands {
-                crew.waits = true;
+                crew.late = Some(AtomicUsize::new(n_looks));
                 return crew;
             }
             std::thread::yield_now();
@@ -104,80 +112,84 @@ impl Crew {
         self.helpers.len() + 1
     }
 
-    /// Whether all that may are there.
-    pub fn is_awake(&self) -> bool {
-        self.helpers.iter().all(|helper| self.has(helper))
-    }
-
-    fn has(&self, helper: &Helper) -> bool {
-        self.waits || helper.is_awake()
-    }
-
-    /// Do `own` in the calling thread, and `other` in each helper that is awake.
-    pub fn together(&self, own: impl FnOnce(Hand<'_>), other: impl Fn(Hand<'_>) + Sync) {
+    /// Let hands work together until there is nothing left to do; `make` gives each its work, by its number. The
+    /// caller is number 0.
+    pub fn together<W: Work>(&self, make: impl Fn(usize) -> W + Sync) {
+        if self.wakes {
+            self.helpers.iter().for_each(Helper::wake);
+        }
         let meeting = Meeting {
             expected: AtomicUsize::new(1),
             arrived: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
         };
-        self.gather(&self.helpers, &meeting, own, &other);
+        let mut absent = self.helpers.iter().zip(1..).collect();
+        self.go_on(&mut absent, &meeting, make(0), &make);
     }
 
-    /// One helper after another begins, then the caller.
-    fn gather<O: FnOnce(Hand<'_>), W: Fn(Hand<'_>) + Sync>(
+    /// The caller's work, with whoever of the absent comes to it.
+    fn go_on<W: Work>(
         &self,
-        helpers: &[Arc<Helper>],
+        absent: &mut Vec<(&Arc<Helper>, usize)>,
         meeting: &Meeting,
-        own: O,
-        other: &W,
+        mut own: W,
+        make: &(impl Fn(usize) -> W + Sync),
     ) {
-        let Some((helper, rest)) = helpers.split_first() else {
-            own(meeting.hand(0));
-            let n_others = meeting.expected.load(Ordering::Acquire) - 1;
-            for _ in 0..SPINS {
-                if meeting.done.load(Ordering::Acquire) == n_others {
-                    break;
-                }
-                std::hint::spin_loop();
+        loop {
+            let awake = absent.iter().position(|(helper, _)| self.has(helper));
+            if let Some(at) = awake {
+                let (helper, number) = absent.swap_remove(at);
+                meeting.expected.fetch_add(1, Ordering::AcqRel);
+                let other = || {
+                    let hand = meeting.hand(false);
+                    let mut work = make(number);
+                    while work.step() {}
+                    work.finish(&hand);
+                };
+                return helper.beside(other, || self.go_on(absent, meeting, own, make));
             }
-            return;
-        };
-        if !self.has(helper) {
-            return self.gather(rest, meeting, own, other);
+            if !own.step() {
+                break;
+            }
         }
-        let number = meeting.expected.fetch_add(1, Ordering::AcqRel);
-        helper.beside(
-            || other(meeting.hand(number)),
-            || self.gather(rest, meeting, own, other),
-        );
+        own.finish(&meeting.hand(true));
+        let n_others = meeting.expected.load(Ordering::Acquire) - 1;
+        for _ in 0..SPINS {
+            if meeting.done.load(Ordering::Acquire) == n_others {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    #[cfg_attr(not(test), allow(clippy::unused_self))]
+    fn has(&self, helper: &Helper) -> bool {
+        #[cfg(test)]
+        if let Some(late) = &self.late {
+            let less = |left: usize| left.checked_sub(1);
+            let before = late.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+            return before.is_err();
+        }
+        helper.is_awake()
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            home.last.store(home.now(), Ordering::Relaxed);
+            home.taken.store(false, Ordering::Release);
+        }
     }
 }
 
 impl Meeting {
-    fn hand(&self, number: usize) -> Hand<'_> {
+    fn hand(&self, is_caller: bool) -> Hand<'_> {
         Hand {
             meeting: self,
-            number,
+            is_caller,
             has_met: Cell::new(false),
         }
-    }
-}
-
-impl Parts {
-    /// So many, for so many hands.
-    pub fn new(n_parts: usize, n_hands: usize) -> Self {
-        let start = |hand: usize| hand * n_parts / n_hands;
-        let ranges = (0..n_hands).map(|hand| start(hand)..start(hand + 1));
-        Self(Mutex::new(ranges.collect()))
-    }
-
-    /// The next for the hand of this number.
-    pub fn take(&self, number: usize) -> Option<usize> {
-        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        left[number].next().or_else(|| {
-            let most = left.iter_mut().max_by_key(|parts| parts.end - parts.start);
-            most?.next_back()
-        })
     }
 }
 
@@ -187,11 +199,9 @@ impl Hand<'_> {
         self.meeting.expected.load(Ordering::Acquire)
     }
 
-    /// Wait until all hands are here. Only the first meeting waits.
+    /// Wait until all hands are here, at most once.
     pub fn meet(&self) {
-        if self.has_met.replace(true) {
-            return;
-        }
+        self.has_met.set(true);
         // The caller, who is one of them, arrives when all others are counted.
         let Meeting {
             expected, arrived, ..
@@ -215,13 +225,33 @@ impl Drop for Hand<'_> {
         if !self.has_met.get() {
             self.meeting.arrived.fetch_add(1, Ordering::AcqRel);
         }
-        if self.number > 0 {
+        if !self.is_caller {
             self.meeting.done.fetch_add(1, Ordering::AcqRel);
         }
     }
 }
 
+impl Parts {
+    /// So many, for so many hands.
+    pub fn new(n_parts: usize, n_hands: usize) -> Self {
+        let start = |hand: usize| hand * n_parts / n_hands;
+        let ranges = (0..n_hands).map(|hand| start(hand)..start(hand + 1));
+        Self(Mutex::new(ranges.collect()))
+    }
+
+    /// The next for the hand of this number.
+    pub fn take(&self, number: usize) -> Option<usize> {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        left[number].next().or_else(|| {
+            let most = left.iter_mut().max_by_key(|parts| parts.end - parts.start);
+            most?.next_back()
+        })
+    }
+}
+
 impl Home {
+    /// Threads do not survive a fork, so that a child makes its own home. What it copied from its parent is left
+    /// alone: to end threads that are not there could wait for them.
     fn of_process() -> Arc<Self> {
         static HOME: Mutex<Option<Arc<Home>>> = Mutex::new(None);
         let mut place = HOME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -236,7 +266,7 @@ impl Home {
             born: Instant::now(),
             last: AtomicU64::new(0),
         });
-        *place = Some(Arc::clone(&home));
+        std::mem::forget(place.replace(Arc::clone(&home)));
         home
     }
 
@@ -255,36 +285,72 @@ impl Home {
     }
 }
 
-impl Drop for Crew {
-    fn drop(&mut self) {
-        if let Some(home) = &self.home {
-            home.last.store(home.now(), Ordering::Relaxed);
-            home.taken.store(false, Ordering::Release);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
 
-    #[test]
-    fn every_part_is_taken_once() {
-        for n_hands in 1..5 {
-            let parts = Parts::new(23, n_hands);
-            let taken = Mutex::new(Vec::new());
-            let work = |hand: Hand<'_>| {
-                while let Some(part) = parts.take(hand.number) {
-                    taken.lock().unwrap().push(part);
-                }
-            };
-            Crew::patient(n_hands).together(work, work);
-            let mut taken = taken.into_inner().unwrap();
-            taken.sort_unstable();
-            assert_eq!(taken, (0..23).collect::<Vec<_>>());
+    /// Takes parts, meets, and counts.
+    struct Counter<'a> {
+        number: usize,
+        parts: &'a Parts,
+        taken: &'a Mutex<Vec<usize>>,
+        before: &'a AtomicUsize,
+        panics: Option<usize>,
+    }
+
+    impl Work for Counter<'_> {
+        fn step(&mut self) -> bool {
+            let part = self.parts.take(self.number);
+            self.taken.lock().unwrap().extend(part);
+            part.is_some()
         }
+
+        fn finish(&mut self, hand: &Hand<'_>) {
+            assert!(self.panics != Some(self.number), "as asked");
+            self.before.fetch_add(1, Ordering::AcqRel);
+            hand.meet();
+            let n_met = self.before.load(Ordering::Acquire);
+            assert!(n_met == hand.n_hands() || self.panics.is_some());
+        }
+    }
+
+    /// Parts in the order in which they were taken, and how many met.
+    fn count(crew: &Crew, n_parts: usize, panics: Option<usize>) -> (Vec<usize>, usize) {
+        let parts = Parts::new(n_parts, crew.n_hands());
+        let (taken, before) = (Mutex::default(), AtomicUsize::new(0));
+        crew.together(|number| Counter {
+            number,
+            parts: &parts,
+            taken: &taken,
+            before: &before,
+            panics,
+        });
+        (taken.into_inner().unwrap(), before.into_inner())
+    }
+
+    #[test]
+    fn every_part_is_taken_once_and_all_meet() {
+        for n_hands in 1..5 {
+            for n_looks in [0, 1, 2, 7, 40] {
+                for _ in 0..20 {
+                    let crew = Crew::late(n_hands, n_looks);
+                    let (mut taken, n_met) = count(&crew, 23, None);
+                    taken.sort_unstable();
+                    assert_eq!(taken, (0..23).collect::<Vec<_>>());
+                    if n_looks < 40 {
+                        assert_eq!(n_met, n_hands);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_comes_late_finds_nothing_left() {
+        let crew = Crew::late(3, usize::MAX);
+        assert_eq!(count(&crew, 5, None), (vec![0, 4, 2, 3, 1], 1));
     }
 
     #[test]
@@ -295,55 +361,26 @@ mod tests {
     }
 
     #[test]
-    fn all_meet() {
-        let crew = Crew::patient(3);
-        for _ in 0..100 {
-            let before = AtomicUsize::new(0);
-            let work = |hand: Hand<'_>| {
-                before.fetch_add(1, Ordering::AcqRel);
-                hand.meet();
-                assert_eq!(before.load(Ordering::Acquire), hand.n_hands());
-            };
-            crew.together(work, work);
-        }
-    }
-
-    #[test]
     fn calls_that_follow_one_another_are_helped() {
         let started = Instant::now();
         let mut n_helped = 0;
         while n_helped < 100 && started.elapsed().as_secs() < 20 {
-            let other = AtomicUsize::new(0);
-            Crew::of_any(2, false).together(
-                |hand| hand.meet(),
-                |hand| {
-                    hand.meet();
-                    other.fetch_add(1, Ordering::AcqRel);
-                },
-            );
-            n_helped += other.into_inner();
+            n_helped += count(&Crew::of_any(2, false), 2, None).1 - 1;
         }
-        assert!(n_helped >= 100, "{n_helped}");
+        assert_eq!(n_helped, 100);
     }
 
     #[test]
     fn one_call_at_a_time() {
-        let _crew = Crew::patient(2);
+        let _crew = Crew::late(2, 0);
         assert_eq!(Crew::of_any(2, true).n_hands(), 1);
     }
 
     #[test]
     fn a_panic_comes_back_and_leaves_nobody_waiting() {
-        let crew = Crew::patient(3);
-        let panics = |hand: Hand<'_>| assert!(hand.number == 3, "as asked");
-        for helpers_panic in [false, true] {
-            let work = || {
-                if helpers_panic {
-                    crew.together(|hand| hand.meet(), panics);
-                } else {
-                    crew.together(panics, |hand| hand.meet());
-                }
-            };
+        for panics in [0, 1] {
+            let crew = Crew::late(3, 0);
+            let work = || count(&crew, 9, Some(panics));
             assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
         }
     }

@@ -122,7 +122,7 @@ pub fn available_threads() -> usize {
     *COUNTED.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Raised when the answer is no longer wanted; the loops look at it at every row.
+/// Raised when the answer is no longer wanted; the loops look at it at every row or group of rows.
 #[derive(Debug, Default)]
 pub struct Stop {
     requested: AtomicBool,

@@ -1,4 +1,4 @@
-//! Leaves the GIL, runs work on the pool, answers Ctrl-C, maps errors.
+//! Leaves the GIL, runs work on the pool or here, answers Ctrl-C, maps errors.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use pyo3::types::PyType;
 use crate::error::{CoreError, Result};
 use crate::parallel::{Stop, pool};
 
-/// How long Ctrl-C may wait for an answer.
+/// How often work is interrupted by a look for Ctrl-C.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
 /// Run `work` on `n_threads` threads without the GIL. A signal whose handler raises stops it.
@@ -49,7 +49,7 @@ pub fn run<T: Send>(
         .map_err(|error| to_python(py, &error))
 }
 
-/// Run work in the calling thread without the GIL: to hand it over takes longer than a short search. The work itself
+/// Run work in the calling thread without the GIL: to hand it over takes as long as a short search. The work itself
 /// looks now and then whether a signal's handler raises.
 pub fn run_here<T: Send>(
     py: Python<'_>,

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::gather::{Gatherer, Reached, Scanned, Wanted};
 use super::kernels::Hit;
-use super::rank::{Ranker, Ranking, choose};
+use super::rank::{Ranker, Ranking};
 use super::seed::Seed;
 use crate::crew::Hand;
 use crate::lists::{Scored, keep_best};
@@ -20,7 +20,7 @@ pub struct Finder<'a> {
     pub ranker: Ranker<'a>,
 }
 
-/// Buffers of one worker.
+/// Buffers of one hand.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// One for each query of the group; `excluded` is filled by the caller.
@@ -45,16 +45,17 @@ impl Scratch {
 pub struct Board(Vec<Mutex<Vec<Scored>>>);
 
 impl Board {
-    /// Begin anew.
+    /// Begin anew; more room waits for a larger group.
     pub fn clear(&mut self, n_queries: usize) {
-        self.0.resize_with(n_queries, Mutex::default);
-        for best in &mut self.0 {
+        let n_places = n_queries.max(self.0.len());
+        self.0.resize_with(n_places, Mutex::default);
+        for best in self.0.iter_mut().take(n_queries) {
             let best = best.get_mut().unwrap_or_else(PoisonError::into_inner);
             best.clear();
         }
     }
 
-    /// Take in what one hand has; as much as a list holds is sorted.
+    /// Take in what one hand has, which is sorted where it fills a list. So is what stands here.
     pub fn add(&self, rankings: &[Ranking], k: usize) {
         for (best, ranking) in self.0.iter().zip(rankings) {
             let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,13 +99,11 @@ impl Finder<'_> {
         let (known, dim) = (&scanned.group.known, ranker.needs.dim);
         let wanted = &mut scratch.wanted[..known.len()];
         let rankings = &mut scratch.rankings[..known.len()];
-        let share = gatherer.share(scanned.chunks, ranker.k);
         let each = wanted.iter_mut().zip(rankings.iter_mut());
         for (number, (wanted, ranking)) in each.enumerate() {
             let query = &queries[number * dim..][..dim];
             ranking.start(query, known[number].asked.reach(), ranker.kernels);
-            gatherer.seed(scanned, number, share, wanted, &mut scratch.seed);
-            choose(&mut wanted.candidates, share);
+            gatherer.seed(scanned, number, ranker.k, wanted, &mut scratch.seed);
         }
         ranker.expect(&wanted[0].candidates);
         for (at, ranking) in rankings.iter_mut().enumerate() {

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::kernels::{CodeQuery, Hit, Kernels, LANES, Look, Maxima, lane_of};
 use super::query::Group;
+use super::rank::choose;
 use super::seed::Seed;
 use super::store::Store;
 use crate::simd::prefetch;
@@ -57,7 +58,7 @@ pub struct Wanted {
     pub candidates: Vec<Hit>,
 }
 
-/// What reaches a query's need; buffers of one worker.
+/// What reaches a query's need; buffers of one hand.
 #[derive(Debug, Default)]
 pub struct Reached {
     /// First places of panels to look at again.
@@ -111,19 +112,20 @@ impl Gatherer<'_> {
         chunks.push(chunk);
     }
 
-    /// How many of `k` places may be expected among the items of these chunks; all hands together expect `k`.
-    pub fn share(self, chunks: &[usize], k: usize) -> usize {
-        let own = self.n_panels(chunks) as f64 / self.lanes.len() as f64;
-        ((k as f64 * own).ceil() as usize).min(k)
+    /// So many of `n` places may be expected among the items of these chunks; all hands together expect `n` or more.
+    fn share(self, chunks: &[usize], n: usize) -> usize {
+        let n_panels = self.n_panels(chunks);
+        let own = n_panels as f64 / self.lanes.len() as f64;
+        ((n as f64 * own).ceil() as usize).min(n_panels)
     }
 
     fn n_panels(self, chunks: &[usize]) -> usize {
         chunks.iter().map(|&chunk| self.panels(chunk).len()).sum()
     }
 
-    /// Give a query the `k` items or more that look best, one of a panel; none if so many are not known. Where the
-    /// scan reads a part of an item, four times as many are looked at: the best by that part are not the best,
-    /// and what `k` items are known to have decides how many panels must be looked at.
+    /// Give a query the items that look best, one of a panel: this hand's share of `k`, and as many as may be
+    /// excluded. Where the scan reads a part of an item, four times as many are looked at: the best by that part are
+    /// not the best, and what `k` items are known to have decides how many panels must be looked at.
     pub fn seed(
         self,
         scanned: Scanned<'_>,
@@ -134,11 +136,11 @@ impl Gatherer<'_> {
     ) {
         let Scanned { group, maxima, .. } = scanned;
         wanted.candidates.clear();
-        let n = k.saturating_add(wanted.excluded.len());
-        let n_panels = self.n_panels(scanned.chunks);
-        if n > n_panels {
-            return;
-        }
+        let asked = k.saturating_add(wanted.excluded.len());
+        let (n, n_panels) = (
+            self.share(scanned.chunks, asked),
+            self.n_panels(scanned.chunks),
+        );
         let many = if group.fronts {
             (n * DEEPER).min(DEEPEST).min(n_panels).max(n)
         } else {
@@ -147,7 +149,8 @@ impl Gatherer<'_> {
         seed.ask(many);
         for at in 0..scanned.chunks.len() {
             let (panels, [firsts, _]) = self.chunk(scanned, number, at);
-            let first = panels.start;
+            // As if all scanned chunks stood end to end.
+            let first = at * self.chunk;
             let stats = self.store.stats(panels, group.fronts);
             self.kernels.compiled(
                 #[inline(always)]
@@ -159,12 +162,10 @@ impl Gatherer<'_> {
             #[inline(always)]
             || {
                 seed.best(|panel, most| {
-                    let chunk = panel / self.chunk;
-                    let at = scanned.chunks.iter().position(|&own| own == chunk);
-                    let Some(at) = at else { return };
+                    let (at, place) = (panel / self.chunk, panel % self.chunk);
                     let (panels, [firsts, _]) = self.chunk(scanned, number, at);
-                    let lane = lane_of(maxima[firsts][panel - panels.start]);
-                    let panel = panel as u32;
+                    let lane = lane_of(maxima[firsts][place]);
+                    let panel = (panels.start + place) as u32;
                     if wanted.listable(panel, self.lanes[panel as usize]) >> lane & 1 == 1 {
                         candidates.push(Hit {
                             query: number as u32,
@@ -178,6 +179,7 @@ impl Gatherer<'_> {
         if group.fronts {
             self.closer(scanned, &mut candidates);
         }
+        choose(&mut candidates, n.min(k));
         wanted.candidates = candidates;
     }
 

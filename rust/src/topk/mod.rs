@@ -38,7 +38,7 @@ use crate::shelf::Shelf;
 use bound::Needs;
 use kernels::{BLOCK, Kernels};
 use saving::Numbers;
-use search::{Boards, Worker};
+use search::{Boards, Buffers};
 use space::{Axes, Space, length};
 use store::Store;
 
@@ -62,7 +62,7 @@ pub struct ItemIndex {
     numbers: Numbers,
     /// Place of each item in the scan, made for the first search that excludes items.
     places: OnceLock<Vec<u32>>,
-    workers: Shelf<Worker>,
+    buffers: Shelf<Buffers>,
     boards: Shelf<Boards>,
 }
 
@@ -173,7 +173,7 @@ impl ItemIndex {
             store,
             n_items,
             places: OnceLock::new(),
-            workers: Shelf::default(),
+            buffers: Shelf::default(),
             boards: Shelf::default(),
         }
     }

@@ -6,16 +6,17 @@ use super::canonical::Similarity;
 use super::find::{Board, Finder, Scratch};
 use super::gather::{Gatherer, Scanned};
 use super::kernels::Kernels;
-use super::plan::Plan;
+use super::plan::{Cut, Plan};
 use super::query::Group;
 use super::rank::Ranker;
 use super::{ItemIndex, prepared_rows};
-use crate::crew::{Crew, Hand, Parts};
+use crate::crew::{Crew, Hand, Parts, Work};
 use crate::error::{CoreError, Result};
 use crate::lists::{Lists, write_row};
 use crate::matrix::Matrix;
 use crate::parallel::Stop;
 use crate::sessions::{Sessions, check_mask};
+use crate::shelf::Lent;
 
 /// Which items a search may list.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,7 +29,7 @@ pub struct Allowed<'a> {
 
 /// Buffers of one hand.
 #[derive(Debug, Default)]
-pub struct Worker {
+pub struct Buffers {
     group: Group,
     chunks: Vec<usize>,
     maxima: Vec<i32>,
@@ -54,6 +55,16 @@ struct Task<'a> {
     exclude: Option<Sessions<'a>>,
 }
 
+/// One hand's work on a group.
+struct Share<'a> {
+    task: Task<'a>,
+    number: usize,
+    parts: &'a Parts,
+    boards: &'a Boards,
+    buffers: Lent<'a, Buffers>,
+    is_prepared: bool,
+}
+
 impl ItemIndex {
     /// Whether a search of so many queries keeps to the calling thread, and to helpers that come to it. Others take a
     /// pool of threads.
@@ -62,14 +73,18 @@ impl ItemIndex {
     }
 
     fn plan(&self, n_queries: usize, n_threads: usize) -> Plan {
-        let n_products = self.store.panel(0).len();
-        Plan::of(n_queries, self.lanes.len(), n_products, n_threads)
+        Plan::of(
+            n_queries,
+            self.lanes.len(),
+            self.store.panel(0).len(),
+            n_threads,
+        )
     }
 
     /// The best `k` items of each query by canonical score, ties to the lower index.
     ///
     /// # Errors
-    /// `Config` for `k` = 0 or a CPU path that this machine lacks, `Shape` for queries, exclusions or a mask
+    /// `Config` for `k` = 0, no threads, or a CPU path that this machine lacks, `Shape` for queries, exclusions or a mask
     /// of another size, `Stopped`.
     pub fn search(
         &self,
@@ -79,6 +94,11 @@ impl ItemIndex {
         n_threads: usize,
         stop: &Stop,
     ) -> Result<Lists> {
+        if n_threads == 0 {
+            return Err(CoreError::Config(
+                "n_threads must be at least 1, got 0".into(),
+            ));
+        }
         let plan = self.plan(queries.n_rows(), n_threads);
         let crew = Crew::of(plan.n_hands, plan.long);
         self.search_by(plan, &crew, queries, k, allowed, stop)
@@ -107,18 +127,19 @@ impl ItemIndex {
         let mut lists = Lists::empty(n_queries, k)?;
         let lanes = allowed.candidates.map(|mask| self.store.lanes(Some(mask)));
         let lanes = lanes.as_deref().unwrap_or(&self.lanes);
-        let finder = self.finder(lanes, plan.chunk, k)?;
+        let Cut { group, chunk } = plan.cut(crew.n_hands());
+        let finder = self.finder(lanes, chunk, k)?;
         let prepared = prepared_rows(queries, self.similarity, plan.spread);
-        let tasks = prepared.chunks(plan.group * dim).enumerate();
+        let tasks = prepared.chunks(group * dim).enumerate();
         let tasks = tasks.map(|(number, queries)| Task {
             index: self,
             finder,
             queries,
-            first: number * plan.group,
+            first: number * group,
             exclude: allowed.exclude,
         });
-        let places = lists.items.chunks_mut(plan.group * k);
-        let places = places.zip(lists.scores.chunks_mut(plan.group * k));
+        let places = lists.items.chunks_mut(group * k);
+        let places = places.zip(lists.scores.chunks_mut(group * k));
         let work = |(task, (items, scores)): (Task<'_>, (&mut [i32], &mut [f32]))| {
             stop.check()?;
             let places = items.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k));
@@ -160,85 +181,50 @@ impl Task<'_> {
     /// Make the lists of the group.
     fn search<'l>(self, crew: &Crew, lists: impl Iterator<Item = (&'l mut [i32], &'l mut [f32])>) {
         let n_queries = self.queries.len() / self.index.dim();
+        let parts = Parts::new(self.finder.gatherer.n_chunks(), crew.n_hands());
         let mut boards = self.index.boards.lend(Boards::default);
         boards.work(|boards| {
             boards.planted.clear(n_queries);
             boards.found.clear(n_queries);
-            self.share(crew, boards);
+            let all = &*boards;
+            crew.together(|number| Share {
+                task: self,
+                number,
+                parts: &parts,
+                boards: all,
+                buffers: self.index.buffers.lend(Buffers::default),
+                is_prepared: false,
+            });
             for (found, (items, scores)) in boards.found.lists().zip(lists) {
                 write_row(found, items, scores);
             }
         });
     }
 
-    /// Rank all panels, with those of the crew that are awake.
-    fn share(self, crew: &Crew, boards: &Boards) {
-        let (n_chunks, n_hands) = (self.finder.gatherer.n_chunks(), crew.n_hands());
-        let parts = Parts::new(n_chunks, n_hands);
-        let workers = &self.index.workers;
-        workers.lend(Worker::default).work(|worker| {
-            let begins_alone = !crew.is_awake();
-            if begins_alone {
-                self.prepare(worker);
-            }
-            while !crew.is_awake() && worker.chunks.len() < n_chunks / n_hands {
-                let Some(chunk) = parts.take(0) else { break };
-                self.scan(chunk, worker);
-            }
-            crew.together(
-                |hand| {
-                    if !begins_alone {
-                        self.prepare(worker);
-                    }
-                    self.rank(&hand, &parts, boards, worker);
-                },
-                |hand| {
-                    workers.lend(Worker::default).work(|worker| {
-                        self.prepare(worker);
-                        self.rank(&hand, &parts, boards, worker);
-                    });
-                },
-            );
-        });
-    }
-
     /// Make the queries ready for the scan.
-    fn prepare(self, worker: &mut Worker) {
+    fn prepare(self, buffers: &mut Buffers) {
         let ItemIndex {
             space,
             similarity,
             needs,
             ..
         } = self.index;
-        let (group, kernels) = (&mut worker.group, self.finder.gatherer.kernels);
+        let (group, kernels) = (&mut buffers.group, self.finder.gatherer.kernels);
         kernels.compiled(
             #[inline(always)]
             || group.prepare(self.queries, space, *similarity, needs.longest, kernels),
         );
-        worker.chunks.clear();
+        buffers.chunks.clear();
     }
 
-    fn scan(self, chunk: usize, worker: &mut Worker) {
-        let Worker {
-            group,
-            chunks,
-            maxima,
-            ..
-        } = worker;
-        self.finder.gatherer.scan(group, chunk, chunks, maxima);
-    }
-
-    /// Scan chunks as long as there are any, and rank what the own ones hold.
-    fn rank(self, hand: &Hand<'_>, parts: &Parts, boards: &Boards, worker: &mut Worker) {
-        while let Some(chunk) = parts.take(hand.number) {
-            self.scan(chunk, worker);
-        }
-        let Worker {
+    /// Rank what the scanned chunks hold.
+    fn rank(self, buffers: &mut Buffers, boards: &Boards, hand: &Hand<'_>) {
+        let Buffers {
             group,
             chunks,
             maxima,
             scratch,
-        } = worker;
+        } = buffers;
         let n_queries = group.known.len();
         scratch.fit(n_queries);
         for (number, wanted) in scratch.wanted.iter_mut().enumerate().take(n_queries) {
@@ -259,7 +245,40 @@ impl Task<'_> {
         };
         let finder = self.finder;
         finder.find(scanned, self.queries, hand, &boards.planted, scratch);
-        boards.found.add(&scratch.rankings, finder.ranker.k);
+        boards
+            .found
+            .add(&scratch.rankings[..n_queries], finder.ranker.k);
+    }
+}
+
+impl Work for Share<'_> {
+    /// Prepare the queries, then scan a chunk.
+    fn step(&mut self) -> bool {
+        let Self { task, buffers, .. } = self;
+        if !self.is_prepared {
+            buffers.work(|buffers| task.prepare(buffers));
+            self.is_prepared = true;
+            return true;
+        }
+        let Some(chunk) = self.parts.take(self.number) else {
+            return false;
+        };
+        buffers.work(|buffers| {
+            let Buffers {
+                group,
+                chunks,
+                maxima,
+                ..
+            } = buffers;
+            task.finder.gatherer.scan(group, chunk, chunks, maxima);
+        });
+        true
+    }
+
+    fn finish(&mut self, hand: &Hand<'_>) {
+        let (task, boards) = (self.task, self.boards);
+        self.buffers
+            .work(|buffers| task.rank(buffers, boards, hand));
     }
 }
 
@@ -267,6 +286,7 @@ impl Task<'_> {
 mod tests {
     use super::*;
     use crate::topk::Layout;
+    use crate::topk::kernels::LANES;
 
     /// Rows about a few points, so that some are near ties; the same at every call.
     fn rows(n: usize, dim: usize) -> Vec<f32> {
@@ -308,17 +328,11 @@ mod tests {
                         let asked = matrix(&queries[..], n_queries);
                         let stop = Stop::default();
                         let right = index.search(asked, k, allowed, 1, &stop).unwrap();
-                        for (n_hands, group) in [(2, 1), (3, 4), (4, 11)] {
-                            let cut = Plan {
-                                group,
-                                chunk: 16,
-                                n_hands,
-                                spread: false,
-                                long: true,
-                            };
-                            let crew = Crew::patient(n_hands);
-                            let found = index.search_by(cut, &crew, asked, k, allowed, &stop);
-                            assert_eq!(found.unwrap(), right, "{n_hands} {k}");
+                        for (n_hands, n_looks) in [(1, 0), (2, 0), (2, 3), (3, 9), (4, 0)] {
+                            let crew = Crew::late(n_hands, n_looks);
+                            let few = Plan::in_small(n_queries, n_items.div_ceil(LANES), n_hands);
+                            let found = index.search_by(few, &crew, asked, k, allowed, &stop);
+                            assert_eq!(found.unwrap(), right, "{n_hands} {n_looks} {k}");
                         }
                     }
                 }

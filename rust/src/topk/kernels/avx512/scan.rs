@@ -35,17 +35,15 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
                 let starts = queries.starts.as_ptr().add(first);
                 let out = out.as_mut_ptr().add(first * 2 * n_panels + number * TILE);
                 match m {
+                    QUERIES if n_queries > FEW => tile.maxima(values, starts, out, n_panels),
                     1 => tile.maxima_of_few::<1, 8>(values, starts, out, n_panels),
                     2 => tile.maxima_of_few::<2, 4>(values, starts, out, n_panels),
                     3 => tile.maxima_of_few::<3, 2>(values, starts, out, n_panels),
                     4 => tile.maxima_of_few::<4, 2>(values, starts, out, n_panels),
                     5 => tile.maxima_of_few::<5, 2>(values, starts, out, n_panels),
-                    6 if n_queries <= FEW => {
-                        tile.maxima_of_few::<6, 2>(values, starts, out, n_panels);
-                    }
+                    6 => tile.maxima_of_few::<6, 2>(values, starts, out, n_panels),
                     7 => tile.maxima_of_few::<7, 2>(values, starts, out, n_panels),
-                    FEW => tile.maxima_of_few::<FEW, 2>(values, starts, out, n_panels),
-                    _ => tile.maxima(values, starts, out, n_panels),
+                    _ => tile.maxima_of_few::<FEW, 2>(values, starts, out, n_panels),
                 }
             }
         }
@@ -72,7 +70,7 @@ impl Tile<'_> {
     /// As [`Self::maxima`], panel after panel: few queries wait for memory, which is quickest at one stream.
     ///
     /// # Safety
-    /// As there.
+    /// As there, with `M` queries.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn maxima_of_few<const M: usize, const CHAINS: usize>(
@@ -98,8 +96,8 @@ impl Tile<'_> {
     }
 
     /// # Safety
-    /// `values` points to `M` rows of the layout's width, `starts` to `M` numbers, `out` to `M` pairs of rows that lie
-    /// `n_panels` apart and have [`TILE`] places.
+    /// `values` points to a row of the layout's width for each of [`QUERIES`], `starts` to as many numbers, `out` to as
+    /// many pairs of rows that lie `n_panels` apart and have [`TILE`] places.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn maxima(&self, values: *const i8, starts: *const i32, out: *mut i32, n_panels: usize) {
