@@ -24,9 +24,10 @@ class ItemIndex(SavedIndex[_core.ItemIndex]):
     copies whose errors are bounded (``rust/src/topk/bound.rs``), with the best instructions of the
     machine; lists are the same on every machine and with any number of threads.
 
-    An index holds the rows and one to two bytes a value beside them. Searches of few queries run in
-    the calling thread and share their work with helper threads, which stay awake for half a
-    millisecond after each; one call at a time has them. ``n_threads=1`` leaves them out.
+    An index holds the rows and one to two bytes a value beside them. Searches of few queries, or
+    over very large catalogues, run in the calling thread and share their work with helper threads,
+    which stay awake for half a millisecond after each; one call at a time has them.
+    ``n_threads=1`` leaves them out.
 
     Parameters
     ----------
