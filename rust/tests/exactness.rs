@@ -205,7 +205,7 @@ fn one_set(round: usize, path: &str, rng: &mut Rng) -> usize {
     } else {
         1 + rng.below(700)
     };
-    let n_queries = [1, 2, 7, 64, 150][rng.below(5)];
+    let n_queries = [1 + rng.below(8), 1 + rng.below(8), 20, 64, 150][rng.below(5)];
     let k = [1, 3, 20, 20, 100, 1000][rng.below(6)];
     let items = rows(kind, n_items, dim, rng);
     let other = KINDS[rng.below(KINDS.len())];
