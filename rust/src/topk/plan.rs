@@ -93,10 +93,10 @@ impl Plan {
         let chunk = self.n_panels.div_ceil(CHUNKS * n_hands).max(self.smallest);
         Cut {
             group: queries.div_ceil(n_groups).max(1),
-            chunk: if self.spread {
-                self.n_panels
-            } else {
+            chunk: if n_hands > 1 {
                 chunk.next_multiple_of(PADDING)
+            } else {
+                self.n_panels
             },
         }
     }
@@ -130,12 +130,13 @@ mod tests {
         let plan = Plan::of(10_000, 62_500, BYTES, 64);
         assert_eq!(plan.n_hands, 64);
         assert!(plan.long);
-        for n_hands in [1, 2, 64] {
+        for n_hands in [2, 64] {
             let Cut { group, chunk } = plan.cut(n_hands);
             assert!(group * 62_500 <= MOST_MAXIMA * n_hands.min(SPARE));
             assert!(chunk.is_multiple_of(PADDING) && chunk * n_hands <= 62_500);
         }
-        let alone = Plan::of(5, 16, BYTES, 1).cut(1);
-        assert_eq!((alone.group, alone.chunk), (5, SMALLEST));
+        let alone = plan.cut(1);
+        assert!(alone.group * 62_500 <= MOST_MAXIMA);
+        assert_eq!(alone.chunk, 62_500);
     }
 }

@@ -286,7 +286,6 @@ impl Work for Share<'_> {
 mod tests {
     use super::*;
     use crate::topk::Layout;
-    use crate::topk::kernels::LANES;
 
     /// Rows about a few points, so that some are near ties; the same at every call.
     fn rows(n: usize, dim: usize) -> Vec<f32> {
@@ -330,7 +329,7 @@ mod tests {
                         let right = index.search(asked, k, allowed, 1, &stop).unwrap();
                         for (n_hands, n_looks) in [(1, 0), (2, 0), (2, 3), (3, 9), (4, 0)] {
                             let crew = Crew::late(n_hands, n_looks);
-                            let few = Plan::in_small(n_queries, n_items.div_ceil(LANES), n_hands);
+                            let few = Plan::in_small(n_queries, index.lanes.len(), n_hands);
                             let found = index.search_by(few, &crew, asked, k, allowed, &stop);
                             assert_eq!(found.unwrap(), right, "{n_hands} {n_looks} {k}");
                         }
