@@ -31,6 +31,7 @@ struct Home {
 #[derive(Debug, Default)]
 pub struct Crew {
     helpers: Vec<Arc<Helper>>,
+    /// At the beginning of each work.
     wakes: bool,
     /// Where they go back to.
     home: Option<Arc<Home>>,

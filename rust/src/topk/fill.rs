@@ -88,22 +88,23 @@ impl Part<'_> {
             self.stats[5..].copy_from_slice(&stats);
         }
         if !self.codes.is_empty() {
-            self.fill_codes(centred, dim, integers);
+            self.fill_codes(centred, lengths, dim, integers);
         }
     }
 
     /// The rows of all dimensions.
     #[inline(always)]
-    fn fill_codes(&mut self, centred: &[f32], dim: usize, integers: &mut [i8]) {
+    fn fill_codes(&mut self, centred: &[f32], lengths: &[f64], dim: usize, integers: &mut [i8]) {
         let codes = self.codes.chunks_exact_mut(dim);
         let places = codes.zip(self.code_stats.chunks_exact_mut(3));
-        for (values, (codes, stats)) in centred.chunks_exact(dim).zip(places) {
+        let rows = centred.chunks_exact(dim).zip(lengths);
+        for ((values, &length), (codes, stats)) in rows.zip(places) {
             let step = step_for(largest(values), LIMIT);
             let rounded = quantise(values, step, LIMIT, integers);
             for (code, &value) in codes.iter_mut().zip(integers.iter()) {
                 *code = value.cast_unsigned() ^ 0x80;
             }
-            stats.copy_from_slice(&[step, above(length(values)), above(rounded.error)]);
+            stats.copy_from_slice(&[step, above(length), above(rounded.error)]);
         }
     }
 }
@@ -143,7 +144,7 @@ fn fill_front<'a>(
     [step, fine_error, coarse_error, behind]
 }
 
-/// Write the 8-bit values of a lane, see [`Panels`].
+/// Write the 8-bit values of a lane, see [`super::kernels::Panels`].
 #[inline(always)]
 fn write_fine(values: &[i8], lane: usize, panel: &mut [u8]) {
     for (step, four) in values.as_chunks::<4>().0.iter().enumerate() {
@@ -153,7 +154,7 @@ fn write_fine(values: &[i8], lane: usize, panel: &mut [u8]) {
     }
 }
 
-/// Write the 4-bit values of a lane, see [`Panels`].
+/// Write the 4-bit values of a lane, see [`super::kernels::Panels`].
 #[inline(always)]
 fn write_coarse(values: &[i8], lane: usize, panel: &mut [u8]) {
     for (pair, eight) in values.as_chunks::<8>().0.iter().enumerate() {

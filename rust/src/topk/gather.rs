@@ -112,17 +112,6 @@ impl Gatherer<'_> {
         chunks.push(chunk);
     }
 
-    /// So many of `n` places may be expected among the items of these chunks; all hands together expect `n` or more.
-    fn share(self, chunks: &[usize], n: usize) -> usize {
-        let n_panels = self.n_panels(chunks);
-        let own = n_panels as f64 / self.lanes.len() as f64;
-        ((n as f64 * own).ceil() as usize).min(n_panels)
-    }
-
-    fn n_panels(self, chunks: &[usize]) -> usize {
-        chunks.iter().map(|&chunk| self.panels(chunk).len()).sum()
-    }
-
     /// Give a query the items that look best, one of a panel: this hand's share of `k`, and as many as may be
     /// excluded. Where the scan reads a part of an item, four times as many are looked at: the best by that part are
     /// not the best, and what `k` items are known to have decides how many panels must be looked at.
@@ -136,11 +125,11 @@ impl Gatherer<'_> {
     ) {
         let Scanned { group, maxima, .. } = scanned;
         wanted.candidates.clear();
-        let asked = k.saturating_add(wanted.excluded.len());
-        let (n, n_panels) = (
-            self.share(scanned.chunks, asked),
-            self.n_panels(scanned.chunks),
-        );
+        let n_panels: usize = scanned.chunks.iter().map(|&at| self.panels(at).len()).sum();
+        // All hands together ask for as many as there are places and excluded items, or a few more.
+        let own = n_panels as f64 / self.lanes.len() as f64;
+        let asked = k.saturating_add(wanted.excluded.len()) as f64;
+        let n = ((asked * own).ceil() as usize).min(n_panels);
         let many = if group.fronts {
             (n * DEEPER).min(DEEPEST).min(n_panels).max(n)
         } else {
