@@ -2,9 +2,9 @@ __all__ = [
     "CooccurrenceIndex",
     "ItemIndex",
     "SessionIndex",
-    "available_threads",
     "cpu_path",
     "cpu_paths",
+    "default_threads",
     "evaluate_lists",
     "fuse_lists",
     "pool_sessions",
@@ -128,9 +128,9 @@ class SessionIndex:
         n_threads: int,
     ) -> tuple[ItemArray, FloatMatrix]: ...
 
-def available_threads() -> int: ...
 def cpu_paths() -> list[str]: ...
 def cpu_path() -> str: ...
+def default_threads() -> int: ...
 def pool_sessions(
     item_vectors: FloatMatrix,
     items: ItemArray,

@@ -11,7 +11,6 @@ pub mod crew;
 pub mod csr;
 pub mod error;
 pub mod fusion;
-pub mod helper;
 pub mod knn;
 pub mod lists;
 pub mod mapped;

@@ -41,7 +41,7 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(u8 => U8, u32 => U32, u64 => U64, i64 => I64, f32 => F32, f64 => F64);
+plain!(u8 => U8, i16 => I16, u32 => U32, u64 => U64, i64 => I64, f32 => F32, f64 => F64);
 
 /// A slice that somebody owns.
 #[derive(Debug)]
@@ -66,7 +66,8 @@ impl<T> From<Vec<T>> for Array<T> {
 }
 
 /// Bytes from which on an array is worth large pages.
-const LARGE: usize = 1 << 21;
+const LARGE: usize = 1 << 19;
+const PAGE: usize = 1 << 21;
 
 impl<T: Plain> Array<T> {
     /// A copy that lies in pages as large as the system has, where it is large: rows that are read in no
@@ -74,15 +75,16 @@ impl<T: Plain> Array<T> {
     pub fn copy_of(values: &[T]) -> Self {
         let in_large_pages = || {
             let size = size_of_val(values);
-            let mut map = MmapMut::map_anon(size).ok()?;
+            let mut map = MmapMut::map_anon(size.next_multiple_of(PAGE) + PAGE).ok()?;
+            let start = map.as_ptr().align_offset(PAGE);
             #[cfg(target_os = "linux")]
             map.advise(Advice::HugePage).ok()?;
             // SAFETY: a `T` is plain numbers without padding, and `size` bytes of them are read.
             let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size) };
-            map.copy_from_slice(bytes);
+            map[start..start + size].copy_from_slice(bytes);
             Some(Self::Mapped {
                 file: Arc::new(map.make_read_only().ok()?),
-                start: 0,
+                start,
                 len: values.len(),
             })
         };
@@ -203,6 +205,8 @@ impl IndexFile {
 pub enum Part<'a> {
     /// Quantised vectors.
     U8(&'a [u8]),
+    /// Axes.
+    I16(&'a [i16]),
     /// Indices.
     U32(&'a [u32]),
     /// Offsets.

@@ -122,6 +122,33 @@ pub fn available_threads() -> usize {
     *COUNTED.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
+/// Where the number of threads is asked for; unset or empty is [`available_threads`].
+pub const THREADS_VARIABLE: &str = "LLMSEQ_NUM_THREADS";
+
+/// Threads of a call that names no number. The variable is read at every call.
+///
+/// # Errors
+/// `Config` if the variable holds no whole number of at least 1.
+pub fn default_threads() -> Result<usize> {
+    match std::env::var_os(THREADS_VARIABLE) {
+        Some(text) => parse_threads(&text.to_string_lossy()),
+        None => Ok(available_threads()),
+    }
+}
+
+fn parse_threads(text: &str) -> Result<usize> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(available_threads());
+    }
+    let number = text.parse().ok().filter(|&number: &usize| number > 0);
+    number.ok_or_else(|| {
+        CoreError::Config(format!(
+            "{THREADS_VARIABLE} must be a whole number of at least 1, got '{text}'"
+        ))
+    })
+}
+
 /// Raised when the answer is no longer wanted; the loops look at it at every row or group of rows.
 #[derive(Debug, Default)]
 pub struct Stop {
@@ -279,6 +306,17 @@ mod tests {
             })
         });
         assert_eq!(left.join().unwrap().count(), allowed.count() - 1);
+    }
+
+    #[test]
+    fn a_number_of_threads_is_read() {
+        assert_eq!(parse_threads(" 3 "), Ok(3));
+        assert_eq!(parse_threads(" "), Ok(available_threads()));
+        for text in ["0", "-1", "two", "1.5", "99999999999999999999999"] {
+            let error = parse_threads(text).unwrap_err().to_string();
+            assert!(error.starts_with("LLMSEQ_NUM_THREADS must be a whole number of at least 1"));
+            assert!(error.ends_with(&format!("got '{text}'")), "{error}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use llmseq_core::cpu::Cpu;
 use llmseq_core::matrix::Matrix;
 use llmseq_core::parallel::Stop;
 use llmseq_core::sessions::Sessions;
-use llmseq_core::topk::{Allowed, ItemIndex, Layout, Similarity};
+use llmseq_core::topk::{Allowed, Front, ItemIndex, Layout, Similarity};
 
 /// Numbers that look random, the same at every run.
 struct Rng(u64);
@@ -232,11 +232,15 @@ fn one_set(round: usize, path: &str, rng: &mut Rng) -> usize {
     let n_axes = 32 * rng.below(dim / 32 + 1);
     let coarse = 8 * rng.below(n_axes / 8 + 1);
     let fine = 4 * rng.below((n_axes - coarse) / 4 + 1);
-    let front = Layout { fine, coarse };
-    let with_axes = front.is_whole() && rng.below(2) == 0;
+    let front = Front {
+        layout: Layout { fine, coarse },
+        few: 16,
+        most_kept: 1000 * rng.below(2),
+    };
+    let with_axes = front.layout.is_whole() && rng.below(2) == 0;
     let matrix = Matrix::new(&items, n_items, dim, "items").expect("finite");
     let index = if with_axes {
-        ItemIndex::with_axes(matrix, similarity, n_axes, front, 16)
+        ItemIndex::with_axes(matrix, similarity, n_axes, front)
     } else {
         ItemIndex::new(matrix, similarity)
     };

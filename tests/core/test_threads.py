@@ -17,7 +17,7 @@ import pytest
 
 import llmseq.core
 from llmseq.core import cpu, cpu_path, cpu_paths, top_k
-from llmseq.core.threads import VARIABLE, thread_count
+from llmseq.core.threads import thread_count
 from llmseq.errors import ConfigError
 from llmseq.testing import reference
 
@@ -83,16 +83,16 @@ def test_a_path_that_is_not_here_is_named(kernels, monkeypatch):
 
 
 def test_the_argument_goes_before_the_variable(monkeypatch):
-    monkeypatch.setenv(VARIABLE, "3")
+    monkeypatch.setenv("LLMSEQ_NUM_THREADS", "3")
     assert thread_count() == 3
     assert thread_count(2) == 2
-    monkeypatch.setenv(VARIABLE, " ")
+    monkeypatch.setenv("LLMSEQ_NUM_THREADS", " ")
     assert thread_count() == llmseq.core.thread_count() >= 1
 
 
 @pytest.mark.parametrize("text", ["0", "two", "-1", "1.5"])
 def test_a_wrong_variable_is_named(monkeypatch, text):
-    monkeypatch.setenv(VARIABLE, text)
+    monkeypatch.setenv("LLMSEQ_NUM_THREADS", text)
     with pytest.raises(ConfigError, match=f"LLMSEQ_NUM_THREADS must be a whole number .* '{text}'"):
         top_k([[1.0]], [[1.0]], 1)
 

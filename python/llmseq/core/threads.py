@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from llmseq import _core
 from llmseq.core.arrays import count
-from llmseq.errors import ConfigError
-
-VARIABLE = "LLMSEQ_NUM_THREADS"
 
 
 def thread_count(n_threads: int | None = None) -> int:
@@ -27,11 +22,4 @@ def thread_count(n_threads: int | None = None) -> int:
     >>> thread_count(3)
     3
     """
-    if n_threads is not None:
-        return count(n_threads, "n_threads")
-    text = os.environ.get(VARIABLE, "").strip()
-    if not text:
-        return _core.available_threads()
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"{VARIABLE} must be a whole number of at least 1, got {text!r}")
-    return int(text)
+    return _core.default_threads() if n_threads is None else count(n_threads, "n_threads")

@@ -1,9 +1,9 @@
 //! Arrays as slices, and vectors as arrays.
 
-use numpy::ndarray::Dimension;
+use numpy::ndarray::{Array2, Dimension};
 use numpy::{
-    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray1,
-    PyReadonlyArray2, PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray1, PyArray2, PyReadonlyArray, PyReadonlyArray1, PyReadonlyArray2,
+    PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -87,7 +87,9 @@ pub fn table<T: Element>(
     n_rows: usize,
     n_cols: usize,
 ) -> PyResult<Bound<'_, PyArray2<T>>> {
-    values.into_pyarray(py).reshape([n_rows, n_cols])
+    let values = Array2::from_shape_vec((n_rows, n_cols), values);
+    let values = values.map_err(|error| CoreError::Shape(error.to_string()));
+    checked(py, values).map(|values| values.into_pyarray(py))
 }
 
 /// Flat array without a copy.
@@ -104,6 +106,7 @@ pub fn part_arrays<'py>(
     for (name, part) in parts {
         match part {
             Part::U8(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
+            Part::I16(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
             Part::U32(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
             Part::U64(values) => arrays.set_item(name, flat(py, values.to_vec()))?,
             Part::I64(values) => arrays.set_item(name, flat(py, values.to_vec()))?,

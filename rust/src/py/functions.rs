@@ -13,10 +13,10 @@ use crate::metrics::{self, Against, ListTable};
 use crate::parallel;
 use crate::pooling::{self, Pooling};
 
-/// Threads this process may use.
+/// Threads of a call that names no number.
 #[pyfunction]
-pub fn available_threads() -> usize {
-    parallel::available_threads()
+pub fn default_threads(py: Python<'_>) -> PyResult<usize> {
+    checked(py, parallel::default_threads())
 }
 
 /// Instruction sets that the kernels can use on this machine, the most capable last.

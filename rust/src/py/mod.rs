@@ -19,7 +19,7 @@ mod _core {
     use super::cooccurrence_index::CooccurrenceIndex;
     #[pymodule_export]
     use super::functions::{
-        available_threads, cpu_path, cpu_paths, evaluate_lists, fuse_lists, pool_sessions,
+        cpu_path, cpu_paths, default_threads, evaluate_lists, fuse_lists, pool_sessions,
     };
     #[pymodule_export]
     use super::indexes::ItemIndex;

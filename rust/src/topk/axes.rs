@@ -5,7 +5,7 @@
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::kernels::{Kernels, Layout};
-use super::space::Axes;
+use super::space::{Axes, Front, MOST_KEPT};
 
 /// Items that the axes are made for.
 const SAMPLE: usize = 4096;
@@ -34,13 +34,35 @@ const TILES: f64 = 0.25;
 const SHARED: usize = 4;
 /// Bytes of a usual front.
 const FRONT: usize = 128;
-/// So many queries read fronts from a shared cache, or from memory. More of them wait less for the panels than for
-/// what fronts leave.
-const FEW_SHARED: usize = 2;
-const FEW: usize = 8;
+/// How fronts are read from somewhere.
+struct Reading {
+    /// So many queries read them. More of them wait less for the panels than for what fronts leave.
+    few: usize,
+    /// What a line of 4-bit values costs, in lines of 8-bit values.
+    line: f64,
+    /// What a survivor costs.
+    survivor: f64,
+}
 
-/// Axes for these centred rows, or none where a scan of all dimensions is cheaper. A scan that finds all items in
-/// a `cache` of so many bytes waits for products, not for memory: it reads all axes for few queries too.
+const FROM_CACHE: Reading = Reading {
+    few: 1,
+    line: 1.5,
+    survivor: 20.0,
+};
+/// A shared cache brings lines quickly, but does not hold a survivor's dimensions.
+const FROM_SHARED_CACHE: Reading = Reading {
+    few: 2,
+    line: 1.5,
+    survivor: 75.0,
+};
+/// Memory is slow to bring either.
+const FROM_MEMORY: Reading = Reading {
+    few: 8,
+    line: 1.2,
+    survivor: 40.0,
+};
+
+/// Axes for these centred rows, or none where a scan of all dimensions is cheaper. A `cache` holds so many bytes of items.
 pub fn choose(
     rows: &[f32],
     dim: usize,
@@ -63,30 +85,36 @@ pub fn choose(
     let axes = leading(&rows, most);
     let trial = Trial::new(&rows, &axes.view(), n_items);
     let n_axes = cheapest(&trial, dim, product)?;
-    let shared = n_items * FRONT <= cache.saturating_mul(SHARED);
-    let front = if cached {
-        Layout::fine(n_axes)
+    let reading = if cached {
+        FROM_CACHE
+    } else if n_items * FRONT <= cache.saturating_mul(SHARED) {
+        FROM_SHARED_CACHE
     } else {
-        cheapest_front(&trial, n_axes, shared)?
+        FROM_MEMORY
     };
-    let few = if shared { FEW_SHARED } else { FEW };
-    Some(turned(&axes, n_axes, front, few))
+    let front = cheapest_front(&trial, n_axes, &reading)?;
+    let front = Front {
+        layout: front,
+        few: reading.few,
+        most_kept: MOST_KEPT,
+    };
+    Some(turned(&axes, n_axes, front))
 }
 
-/// So many axes for these centred rows, whatever they cost, of which `few` queries read the front.
-pub fn of(rows: &[f32], dim: usize, n_axes: usize, front: Layout, few: usize) -> Option<Axes> {
+/// So many axes for these centred rows, whatever they cost.
+pub fn of(rows: &[f32], dim: usize, n_axes: usize, front: Front) -> Option<Axes> {
     let rows = ArrayView2::from_shape((rows.len() / dim, dim), rows).ok()?;
-    Some(turned(&leading(&rows, n_axes), n_axes, front, few))
+    Some(turned(&leading(&rows, n_axes), n_axes, front))
 }
 
 /// The first axes, turned at random within what they span: coordinates of one size lose least by bits of one step.
 /// The parts of what few queries read and the rest keep their spans.
-fn turned(axes: &Array2<f32>, n_axes: usize, front: Layout, few: usize) -> Axes {
+fn turned(axes: &Array2<f32>, n_axes: usize, front: Front) -> Axes {
     let mut turned = axes.slice(ndarray::s![.., ..n_axes]).to_owned();
     for part in [
-        0..front.fine,
-        front.fine..front.width(),
-        front.width()..n_axes,
+        0..front.layout.fine,
+        front.layout.fine..front.layout.width(),
+        front.layout.width()..n_axes,
     ] {
         let mut part = turned.slice_mut(ndarray::s![.., part]);
         let n = part.ncols();
@@ -94,7 +122,7 @@ fn turned(axes: &Array2<f32>, n_axes: usize, front: Layout, few: usize) -> Axes 
         part.assign(&other);
     }
     orthonormalise(&mut turned);
-    Axes::new(&turned.view(), front, few)
+    Axes::new(&turned.view(), front)
 }
 
 /// The leading principal directions as columns, by subspace iteration on the rows' second moments.
@@ -182,17 +210,7 @@ fn cheapest(trial: &Trial, dim: usize, product: f64) -> Option<usize> {
 }
 
 /// The front of so many axes with the lowest costs for few queries, in lines of 8-bit values that a core reads.
-/// `shared`: from a cache that cores share, not from memory.
-fn cheapest_front(trial: &Trial, n_axes: usize, shared: bool) -> Option<Layout> {
-    /// What a line of 4-bit values costs, and a survivor: memory is slow to bring either, a shared cache only the
-    /// survivor, whose dimensions it does not hold.
-    const FROM_MEMORY: [f64; 2] = [1.2, 40.0];
-    const FROM_SHARED_CACHE: [f64; 2] = [1.5, 75.0];
-    let [line, survivor] = if shared {
-        FROM_SHARED_CACHE
-    } else {
-        FROM_MEMORY
-    };
+fn cheapest_front(trial: &Trial, n_axes: usize, reading: &Reading) -> Option<Layout> {
     let layouts = trial.choices(n_axes).flat_map(|n| {
         let fine = FINE.into_iter().filter(move |&fine| fine < n).chain([n]);
         fine.map(move |fine| Layout {
@@ -201,8 +219,8 @@ fn cheapest_front(trial: &Trial, n_axes: usize, shared: bool) -> Option<Layout> 
         })
     });
     let cost = |layout: Layout| {
-        let lines = layout.fine as f64 / 64.0 + line * layout.coarse as f64 / 128.0;
-        lines + survivor * trial.survivors(layout)
+        let lines = layout.fine as f64 / 64.0 + reading.line * layout.coarse as f64 / 128.0;
+        lines + reading.survivor * trial.survivors(layout)
     };
     Some(least(layouts, cost)?.0)
 }

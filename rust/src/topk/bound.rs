@@ -7,9 +7,13 @@
 //! **Centring.** z = fl(e − μ) with the float32 vector μ, so |(e − μ − z)ⱼ| ≤ u |zⱼ| and
 //! q·e = q·μ + q·z + O, |O| ≤ u ‖q‖ ‖z‖ (Cauchy–Schwarz, as below).
 //!
-//! **Projection.** The columns of P (d × w) are nearly orthonormal: ‖PᵀP − I‖ ≤ δ, computed in float64 when
-//! the index is made. p = fl(Pᵀq) and a = fl(Pᵀz) are sums of d rounded products in any order, hence
-//! ‖p − Pᵀq‖ ≤ η ‖q‖ with η = γ ‖P‖_F, and ‖a − Pᵀz‖ ≤ η ‖z‖. With t = q − P p and r = z − P a
+//! **Projection.** The columns of P (d × w) are integers A times 2⁻ᵉ and nearly orthonormal: ‖PᵀP − I‖ ≤ δ, computed
+//! in float64 when the index is made, as ‖M‖⁴ = ‖M⁴‖ ≤ ‖M⁴‖_F. A vector x is first rounded to x̂, integers X of 16 bits times
+//! a step s, and the dots of integers are exact: |X·A_a| ≤ ‖X‖ ‖A_a‖ ≤ (‖x‖ / s + √d / 2) 2ᵉ (1 + δ), which the choice of s
+//! keeps below 2³¹. s is ‖x‖ times at most σ, the larger of 1 / 32767 and what this needs, so that ‖x − x̂‖ ≤ √d s / 2
+//! (and a hundredth of it, since x / s is rounded too); the dots are rounded once to float32. So for p = fl(Pᵀq̂) and
+//! a = fl(Pᵀẑ), ‖p − Pᵀq‖ ≤ η ‖q‖ with η = (1 + δ) (0.51 √d σ + 4 u), and ‖a − Pᵀz‖ ≤ η ‖z‖. With t = q − P p and
+//! r = z − P a
 //!
 //! * q·z = (t + P p)·(r + P a) = t·r + t·P a + P p·r + P p·P a;
 //! * t·P a = (Pᵀq − PᵀP p)·a, so |t·P a| ≤ (η ‖q‖ + δ ‖p‖) ‖a‖, and likewise |P p·r| ≤ (η ‖z‖ + δ ‖a‖) ‖p‖;
@@ -49,6 +53,8 @@
 
 #![allow(clippy::doc_markdown)] // formulas
 
+use ndarray::Array2;
+
 use super::canonical::Similarity;
 
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
@@ -73,9 +79,36 @@ pub struct Projection {
     pub rounding: f64,
     /// δ
     pub skew: f64,
+    /// Steps of a vector's length, at most.
+    room: f64,
 }
 
 impl Projection {
+    /// Of columns for which PᵀP − I is this, of so many integers times 2 to the power of −`exponent` each.
+    pub fn of(skews: &Array2<f64>, dim: usize, exponent: i32) -> Self {
+        let squared = skews.dot(skews);
+        let fourth = squared.dot(&squared);
+        let sum: f64 = fourth.iter().map(|value| value * value).sum();
+        Self::new(sum.powf(0.125) * 1.001 + 1e-12, dim, exponent)
+    }
+
+    /// From δ, as [`Self::of`].
+    pub fn new(skew: f64, dim: usize, exponent: i32) -> Self {
+        let widest = (dim as f64).sqrt();
+        let room = (2.0_f64.powi(31 - exponent) / (1.0 + skew) - widest) * 0.999;
+        let finest = f64::max(1.0 / f64::from(i16::MAX), 1.001 / room);
+        Self {
+            rounding: (1.0 + skew) * (0.51 * widest * finest + 4.0 * UNIT),
+            skew,
+            room,
+        }
+    }
+
+    /// The least step for a vector of this length.
+    pub fn step(self, length: f64) -> f32 {
+        (length / self.room * 1.000_1) as f32
+    }
+
     /// ‖t‖ or ‖r‖ at most, from the lengths of a vector and of its projection.
     pub fn rest(self, whole: f64, part: f64) -> f64 {
         let errors = 2.0 * self.rounding * whole * part + self.skew * part * part;
@@ -162,9 +195,10 @@ mod tests {
     use crate::matrix::Matrix;
     use crate::topk::ItemIndex;
     use crate::topk::kernels::{
-        COARSE, Hit, Kernels, LANES, Layout, Look, Maxima, Panels, Queries,
+        COARSE, Hit, Kept, Kernels, LANES, Layout, Look, Maxima, Panels, Queries,
     };
     use crate::topk::query::Group;
+    use crate::topk::space::Front;
     use crate::topk::store::Store;
 
     /// Rows of one size: random, about a few points, or along few directions far from zero.
@@ -233,20 +267,27 @@ mod tests {
                 Layout { fine: 4, coarse: 56 },
                 Layout { fine: 0, coarse: 64 },
             ]),
+            most_kept in prop::sample::select(vec![0, 1000]),
         ) {
             let n_items = items.len() / dim;
             let matrix = Matrix::new(&items, n_items, dim, "items").unwrap();
             // Wide rows get axes, of which few queries read a front.
             let index = if dim > 80 {
-                ItemIndex::with_axes(matrix, similarity, 64, front, 3)
+                let front = Front {
+                    layout: front,
+                    few: 3,
+                    most_kept,
+                };
+                ItemIndex::with_axes(matrix, similarity, 64, front)
             } else {
                 ItemIndex::new(matrix, similarity)
             };
             let index = index.unwrap();
             let kernels = Kernels::chosen().unwrap();
             let mut group = Group::default();
-            group.prepare(&queries, &index.space, similarity, index.needs.longest, kernels);
+            group.prepare(&queries, &index.space, index.needs, index.lanes.len(), kernels);
             prop_assert_eq!(group.fronts, dim > 80 && front != Layout::fine(64));
+            prop_assert_eq!(group.keeps, group.fronts && most_kept > 0);
             for (number, query) in queries.chunks_exact(dim).enumerate() {
                 let known = &group.known[number];
                 for (place, &item) in index.store.order.iter().enumerate() {
@@ -258,19 +299,26 @@ mod tests {
                         continue; // nothing is ruled out
                     }
                     let (panel, lane) = (place / LANES, place % LANES);
-                    let stats = index.store.stats(panel..panel + 1, false);
-                    let look = Look {
-                        query: group.row(number),
-                        start: group.starts[number],
-                        side: stats.side(0, known.step, known.factors),
-                        needed,
-                        lanes: 1 << lane,
-                        number: number as u32,
-                        first: (panel * LANES) as u32,
-                    };
-                    let mut hits = Vec::new();
-                    kernels.look(index.store.panel(panel), &[look], &mut hits);
-                    prop_assert_eq!(hits.len(), 1, "{} of {}", floor, needed);
+                    let mut hits = vec![Hit {
+                        query: number as u32,
+                        place: place as u32,
+                        most: 0.0,
+                    }];
+                    if !group.keeps {
+                        hits.clear();
+                        let stats = index.store.stats(panel..panel + 1, false);
+                        let look = Look {
+                            query: group.row(number),
+                            start: group.starts[number],
+                            side: stats.side(0, known.step, known.factors),
+                            needed,
+                            lanes: 1 << lane,
+                            number: number as u32,
+                            first: (panel * LANES) as u32,
+                        };
+                        kernels.look(index.store.panel(panel), &[look], &mut hits);
+                        prop_assert_eq!(hits.len(), 1, "{} of {}", floor, needed);
+                    }
                     // The same as far as a scan for few queries reads.
                     let fronts = group.fronts;
                     let stats = index.store.stats(panel..panel + 1, fronts);
@@ -282,7 +330,9 @@ mod tests {
                     prop_assert!(side.bound(dot) + known.scan_extra >= needed);
                     // And as the scan keeps it and the sweep reads it, the item's lane alone listable.
                     let mut dots = vec![0; 2 * lanes.len() * group.known.len()];
-                    kernels.maxima(scanned, group.scan(), &mut dots);
+                    let n_kept = if group.keeps { dots.len() / 2 * LANES } else { 0 };
+                    let mut kept = vec![0; n_kept];
+                    kernels.maxima(scanned, group.scan(), &mut dots, &mut kept);
                     let rows = &dots[2 * lanes.len() * number..][..2 * lanes.len()];
                     let (firsts, seconds) = rows.split_at(lanes.len());
                     prop_assert_eq!(firsts[panel], dot * LANES as i32 + lane as i32);
@@ -297,6 +347,17 @@ mod tests {
                     let mut tops = Vec::new();
                     kernels.sweep(maxima, |top| tops.push((top.panel, top.lane)));
                     prop_assert!(tops.contains(&(panel, lane as u32)));
+                    if group.keeps {
+                        let n = lanes.len() * LANES;
+                        let kept = Kept {
+                            dots: &kept[n * number..][..n],
+                            lanes: &lanes,
+                            first: 0,
+                        };
+                        let mut places = vec![0; n];
+                        let n_places = kernels.reaching(maxima, kept, &mut places);
+                        prop_assert_eq!(&places[..n_places], &[place as u32]);
+                    }
                     if index.store.has_codes() {
                         let rows = index.store.code_rows(dim, similarity == Similarity::Euclidean);
                         let queries: Vec<_> = group.codes().collect();

@@ -6,7 +6,7 @@
 use super::bound::{Projection, above};
 use super::kernels::{COARSE, Kernels, LANES, Layout};
 use super::quantise::{largest, quantise, step_for};
-use super::space::{Space, length};
+use super::space::{Projected, Space, length};
 use super::store::COLUMNS;
 
 /// Largest absolute values of 8 and of 4 bits.
@@ -17,7 +17,7 @@ const COARSE_LIMIT: i8 = 7;
 #[derive(Debug, Default)]
 pub struct Scratch {
     centred: Vec<f32>,
-    projected: Vec<f32>,
+    projected: Projected,
     /// Length of each row.
     lengths: Vec<f64>,
     integers: Vec<i8>,
@@ -59,8 +59,8 @@ impl Part<'_> {
             space.centred(row, space.exponent, out);
         }
         let (scanned, n_scanned): (&[f32], usize) = if let Some(axes) = &space.axes {
-            axes.project(centred, kernels, projected);
-            (projected, axes.number)
+            axes.project(centred, dim, axes.number, kernels, projected);
+            (&projected.values, axes.number)
         } else {
             (centred, dim)
         };
@@ -210,6 +210,7 @@ mod tests {
             bytes: &out.repeat(4),
             layout,
             lanes: &[1, 1 << 9, 1 << 15, 0],
+            far: false,
         };
         let queries = Queries {
             values: &query,
@@ -218,7 +219,7 @@ mod tests {
         let mut dots = [0; 8];
         Kernels::chosen()
             .unwrap()
-            .maxima(panels, queries, &mut dots);
+            .maxima(panels, queries, &mut dots, &mut []);
         for (panel, lane) in [(0, 0), (1, 9), (2, 15)] {
             let products = rows[lane].iter().zip(&query);
             let dot: f32 = products.map(|(a, &b)| a * f32::from(b)).sum();

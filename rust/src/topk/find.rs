@@ -4,14 +4,11 @@
 //! Then all that may have that are gathered, and scored as long as their bounds reach it. Hands that share a group
 //! look for it among the chunks that each has scanned, and tell each other what they scored first.
 
-use std::sync::{Mutex, PoisonError};
-
 use super::gather::{Gatherer, Reached, Scanned, Wanted};
 use super::kernels::Hit;
-use super::rank::{Ranker, Ranking};
+use super::rank::{Planted, Ranker, Ranking};
 use super::seed::Seed;
 use crate::crew::Hand;
-use crate::lists::{Scored, keep_best};
 
 /// What all queries of a search share.
 #[derive(Debug, Clone, Copy)]
@@ -40,59 +37,13 @@ impl Scratch {
     }
 }
 
-/// The best that all hands have, query by query.
-#[derive(Debug, Default)]
-pub struct Board(Vec<Mutex<Vec<Scored>>>);
-
-impl Board {
-    /// Begin anew; more room waits for a larger group.
-    pub fn clear(&mut self, n_queries: usize) {
-        let n_places = n_queries.max(self.0.len());
-        self.0.resize_with(n_places, Mutex::default);
-        for best in self.0.iter_mut().take(n_queries) {
-            let best = best.get_mut().unwrap_or_else(PoisonError::into_inner);
-            best.clear();
-        }
-    }
-
-    /// Take in what one hand has, which is sorted where it fills a list. So is what stands here.
-    pub fn add(&self, rankings: &[Ranking], k: usize) {
-        for (best, ranking) in self.0.iter().zip(rankings) {
-            let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_first = best.is_empty();
-            best.extend_from_slice(&ranking.best);
-            if !is_first {
-                keep_best(&mut best, k);
-            }
-        }
-    }
-
-    /// Raise the floors to what all hands together have.
-    fn tell(&self, rankings: &mut [Ranking], k: usize) {
-        for (best, ranking) in self.0.iter().zip(rankings) {
-            let best = best.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(last) = best.get(k - 1) {
-                ranking.floor = ranking.floor.max(last.score);
-            }
-        }
-    }
-
-    /// The lists, after all have added theirs.
-    pub fn lists(&mut self) -> impl Iterator<Item = &[Scored]> {
-        let lists = self.0.iter_mut();
-        lists.map(|best| &**best.get_mut().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 impl Finder<'_> {
-    /// Rank what the scanned chunks hold for a group's queries, for which the scratch has room. `planted`: what the
-    /// hands have scored first.
+    /// Rank what the scanned chunks hold for a group's queries, for which the scratch has room.
     pub fn find(
         self,
         scanned: Scanned<'_>,
         queries: &[f32],
         hand: &Hand<'_>,
-        planted: &Board,
         scratch: &mut Scratch,
     ) {
         let Self { gatherer, ranker } = self;
@@ -118,9 +69,11 @@ impl Finder<'_> {
             wanted.excluded.sort_unstable();
         }
         if hand.n_hands() > 1 {
-            planted.add(rankings, ranker.k);
-            hand.meet();
-            planted.tell(rankings, ranker.k);
+            let n = gatherer.share(scanned, ranker.k);
+            hand.meet(rankings.iter_mut().map(|ranking| ranking.tells(n).into()));
+            for (which, ranking) in rankings.iter_mut().enumerate() {
+                ranking.hears(hand.heard(which).map(Planted::from), ranker.k);
+            }
         }
         for (at, wanted) in wanted.iter_mut().enumerate() {
             wanted.needed = ranker.needed(&known[at], &rankings[at]);

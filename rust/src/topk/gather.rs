@@ -6,15 +6,17 @@
 
 use std::ops::Range;
 
-use super::kernels::{CodeQuery, Hit, Kernels, LANES, Look, Maxima, lane_of};
+use super::kernels::{CodeQuery, Hit, LANES, Look, Maxima, lane_of};
 use super::query::Group;
 use super::rank::choose;
+use super::scan::{Dots, Scanner};
 use super::seed::Seed;
-use super::store::Store;
 use crate::simd::prefetch;
 
 /// How many times more items are looked at first where the scan read a part of an item.
 const DEEPER: usize = 4;
+/// And where dots are kept, so that what is left costs little.
+const DEEPER_KEPT: usize = 2;
 /// Up to so many.
 const DEEPEST: usize = 256;
 /// Hits are counted panel by panel where there is one for so many panels.
@@ -23,16 +25,11 @@ const FULL: usize = 8;
 /// Where all queries of a search look.
 #[derive(Debug, Clone, Copy)]
 pub struct Gatherer<'a> {
-    pub kernels: Kernels,
-    pub store: &'a Store,
+    pub scanner: Scanner<'a>,
     /// Width of a vector.
     pub dim: usize,
     /// Whether an item loses half its squared length.
     pub loss: bool,
-    /// Lanes of each panel that may be listed.
-    pub lanes: &'a [u16],
-    /// Panels of a chunk.
-    pub chunk: usize,
 }
 
 /// A group of queries, and what the scan found.
@@ -41,10 +38,7 @@ pub struct Scanned<'a> {
     pub group: &'a Group,
     /// Its queries for the rows of all dimensions.
     pub codes: &'a [CodeQuery<'a>],
-    /// The chunks that were scanned.
-    pub chunks: &'a [usize],
-    /// Largest dots and the second largest of each of these (query, 2, panel); see [`Kernels::maxima`].
-    pub maxima: &'a [i32],
+    pub dots: &'a Dots,
 }
 
 /// What one query asks of the panels, and what they gave.
@@ -69,6 +63,8 @@ pub struct Reached {
     sorted: Vec<Hit>,
     /// Where each panel begins there.
     starts: Vec<u32>,
+    /// Places that kept dots leave.
+    places: Vec<u32>,
 }
 
 impl Wanted {
@@ -93,25 +89,6 @@ impl Wanted {
 }
 
 impl Gatherer<'_> {
-    /// Number of chunks.
-    pub fn n_chunks(self) -> usize {
-        self.lanes.len().div_ceil(self.chunk)
-    }
-
-    /// Add the two largest dots of each query with each panel of a chunk.
-    pub fn scan(self, group: &Group, chunk: usize, chunks: &mut Vec<usize>, maxima: &mut Vec<i32>) {
-        let panels = self.panels(chunk);
-        let place = chunks.len() * self.size(group);
-        let size = 2 * group.known.len() * panels.len();
-        if maxima.len() < place + size {
-            maxima.resize(place + size, 0);
-        }
-        let out = &mut maxima[place..place + size];
-        let panels = self.store.panels(self.lanes, panels, group.fronts);
-        self.kernels.maxima(panels, group.scan(), out);
-        chunks.push(chunk);
-    }
-
     /// Give a query the items that look best, one of a panel: this hand's share of `k`, and as many as may be
     /// excluded. Where the scan reads a part of an item, four times as many are looked at: the best by that part are
     /// not the best, and what `k` items are known to have decides how many panels must be looked at.
@@ -123,39 +100,38 @@ impl Gatherer<'_> {
         wanted: &mut Wanted,
         seed: &mut Seed,
     ) {
-        let Scanned { group, maxima, .. } = scanned;
+        let Scanned { group, dots, .. } = scanned;
+        let Scanner { kernels, lanes, .. } = self.scanner;
         wanted.candidates.clear();
-        let n_panels: usize = scanned.chunks.iter().map(|&at| self.panels(at).len()).sum();
-        // All hands together ask for as many as there are places and excluded items, or a few more.
-        let own = n_panels as f64 / self.lanes.len() as f64;
-        let asked = k.saturating_add(wanted.excluded.len()) as f64;
-        let n = ((asked * own).ceil() as usize).min(n_panels);
+        let n_panels = self.scanner.n_scanned(dots);
+        let n = self.share(scanned, k.saturating_add(wanted.excluded.len()));
+        let n = n.min(n_panels);
         let many = if group.fronts {
-            (n * DEEPER).min(DEEPEST).min(n_panels).max(n)
+            let deeper = if group.keeps { DEEPER_KEPT } else { DEEPER };
+            (n * deeper).min(DEEPEST).min(n_panels).max(n)
         } else {
             n
         };
         seed.ask(many);
-        for at in 0..scanned.chunks.len() {
-            let (panels, [firsts, _]) = self.chunk(scanned, number, at);
-            // As if all scanned chunks stood end to end.
-            let first = at * self.chunk;
-            let stats = self.store.stats(panels, group.fronts);
-            self.kernels.compiled(
+        // As if all scanned chunks stood end to end.
+        let chunk = self.scanner.chunk;
+        let firsts = |at: usize| self.scanner.maxima(dots, group, number, at).0;
+        for at in 0..dots.chunks.len() {
+            let stats = self.scanner.stats(dots, group, at);
+            kernels.compiled(
                 #[inline(always)]
-                || seed.add(first, &maxima[firsts], stats, group.known[number].step),
+                || seed.add(at * chunk, firsts(at), stats, group.known[number].step),
             );
         }
         let mut candidates = std::mem::take(&mut wanted.candidates);
-        self.kernels.compiled(
+        kernels.compiled(
             #[inline(always)]
             || {
                 seed.best(|panel, most| {
-                    let (at, place) = (panel / self.chunk, panel % self.chunk);
-                    let (panels, [firsts, _]) = self.chunk(scanned, number, at);
-                    let lane = lane_of(maxima[firsts][place]);
-                    let panel = (panels.start + place) as u32;
-                    if wanted.listable(panel, self.lanes[panel as usize]) >> lane & 1 == 1 {
+                    let (at, place) = (panel / chunk, panel % chunk);
+                    let lane = lane_of(firsts(at)[place]);
+                    let panel = (self.scanner.panels(dots.chunks[at]).start + place) as u32;
+                    if wanted.listable(panel, lanes[panel as usize]) >> lane & 1 == 1 {
                         candidates.push(Hit {
                             query: number as u32,
                             place: panel * LANES as u32 + lane,
@@ -172,13 +148,70 @@ impl Gatherer<'_> {
         wanted.candidates = candidates;
     }
 
+    /// This hand's share of so many: all hands together have as many or a few more.
+    pub fn share(self, scanned: Scanned<'_>, n: usize) -> usize {
+        let own = self.scanner.n_scanned(scanned.dots) as f64 / self.scanner.lanes.len() as f64;
+        (n as f64 * own).ceil() as usize
+    }
+
     /// Give each query the candidates whose bound reaches what is needed.
     pub fn gather(self, scanned: Scanned<'_>, wanted: &mut [Wanted], reached: &mut Reached) {
-        for at in 0..scanned.chunks.len() {
+        if scanned.group.keeps {
+            return self.gather_kept(scanned, wanted, reached);
+        }
+        for at in 0..scanned.dots.chunks.len() {
             self.reach(scanned, at, wanted, reached);
             for &hit in &reached.found {
                 wanted[hit.query as usize].candidates.push(hit);
             }
+        }
+    }
+
+    /// As [`Self::gather`], by kept dots: no panel is looked at again.
+    fn gather_kept(self, scanned: Scanned<'_>, wanted: &mut [Wanted], reached: &mut Reached) {
+        let Reached { found, places, .. } = reached;
+        let Scanned { group, dots, .. } = scanned;
+        found.clear();
+        places.resize(places.len().max(self.scanner.chunk * LANES), 0);
+        for (number, wanted) in wanted.iter().enumerate() {
+            for at in 0..dots.chunks.len() {
+                let maxima = self.maxima(scanned, number, at, wanted.needed);
+                let kept = self.scanner.kept(dots, group, number, at);
+                let n = self.scanner.kernels.reaching(maxima, kept, places);
+                found.extend(places[..n].iter().map(|&place| Hit {
+                    query: number as u32,
+                    place,
+                    most: 0.0,
+                }));
+            }
+        }
+        self.closer(scanned, found);
+        for hit in &*found {
+            let wanted = &mut wanted[hit.query as usize];
+            if hit.reaches(wanted.needed) && wanted.excluded.binary_search(&hit.place).is_err() {
+                wanted.candidates.push(*hit);
+            }
+        }
+    }
+
+    /// What bounds a query's dots with a scanned chunk.
+    fn maxima<'a>(
+        &'a self,
+        scanned: Scanned<'a>,
+        number: usize,
+        at: usize,
+        needed: f32,
+    ) -> Maxima<'a> {
+        let Scanned { group, dots, .. } = scanned;
+        let known = &group.known[number];
+        let (firsts, seconds) = self.scanner.maxima(dots, group, number, at);
+        Maxima {
+            firsts,
+            seconds,
+            stats: self.scanner.stats(dots, group, at),
+            step: known.step,
+            factors: known.scan_factors,
+            needed: (needed - known.scan_extra).next_down(),
         }
     }
 
@@ -189,16 +222,17 @@ impl Gatherer<'_> {
             found,
             sorted,
             starts,
+            ..
         } = reached;
         again.clear();
         found.clear();
         for (number, wanted) in wanted.iter().enumerate() {
             self.sweep(scanned, number, at, wanted, again, found);
         }
-        let panels = self.panels(scanned.chunks[at]);
+        let panels = self.scanner.panels(scanned.dots.chunks[at]);
         by_panel(again, panels.clone(), starts, sorted);
         self.look(scanned.group, panels.clone(), sorted, wanted, found);
-        if self.store.has_codes() {
+        if self.scanner.store.has_codes() {
             by_panel(found, panels, starts, sorted);
             self.closer(scanned, sorted);
             found.clear();
@@ -218,31 +252,23 @@ impl Gatherer<'_> {
         again: &mut Vec<Hit>,
         found: &mut Vec<Hit>,
     ) {
-        let Scanned { group, maxima, .. } = scanned;
-        let (panels, [firsts, seconds]) = self.chunk(scanned, number, at);
+        let panels = self.scanner.panels(scanned.dots.chunks[at]);
+        let lanes = self.scanner.lanes;
         let hit = |panel: u32, lane: u32, most: f32| Hit {
             query: number as u32,
             place: panel * LANES as u32 + lane,
             most,
         };
         if wanted.needed == f32::NEG_INFINITY {
-            let listable = panels.filter(|&panel| self.lanes[panel] != 0);
+            let listable = panels.filter(|&panel| lanes[panel] != 0);
             again.extend(listable.map(|panel| hit(panel as u32, 0, 0.0)));
             return;
         }
         let first = panels.start as u32;
-        let known = &group.known[number];
-        let maxima = Maxima {
-            firsts: &maxima[firsts],
-            seconds: &maxima[seconds],
-            stats: self.store.stats(panels, group.fronts),
-            step: known.step,
-            factors: known.scan_factors,
-            needed: (wanted.needed - known.scan_extra).next_down(),
-        };
+        let maxima = self.maxima(scanned, number, at, wanted.needed);
         // Both ascend.
         let mut excluded = wanted.excluded_from(first);
-        self.kernels.sweep(maxima, |top| {
+        self.scanner.kernels.sweep(maxima, |top| {
             let panel = first + top.panel as u32;
             if top.more {
                 again.push(hit(panel, 0, 0.0));
@@ -256,7 +282,7 @@ impl Gatherer<'_> {
                 excluded = &excluded[1..];
             }
             let is_excluded = excluded.first() == Some(&found_hit.place);
-            if !is_excluded && self.lanes[panel as usize] >> top.lane & 1 == 1 {
+            if !is_excluded && lanes[panel as usize] >> top.lane & 1 == 1 {
                 found.push(found_hit);
             }
         });
@@ -271,7 +297,13 @@ impl Gatherer<'_> {
         wanted: &[Wanted],
         found: &mut Vec<Hit>,
     ) {
-        let stats = self.store.stats(panels.clone(), false);
+        let Scanner {
+            kernels,
+            store,
+            lanes,
+            ..
+        } = self.scanner;
+        let stats = store.stats(panels.clone(), false);
         let mut looks = Vec::with_capacity(wanted.len());
         let mut left = again
             .chunk_by(|left, right| left.place == right.place)
@@ -279,7 +311,7 @@ impl Gatherer<'_> {
         while let Some(same) = left.next() {
             let panel = same[0].place as usize / LANES;
             if let Some(next) = left.peek() {
-                prefetch(self.store.panel(next[0].place as usize / LANES));
+                prefetch(store.panel(next[0].place as usize / LANES));
             }
             looks.clear();
             looks.extend(same.iter().map(|hit| {
@@ -290,43 +322,19 @@ impl Gatherer<'_> {
                     start: group.starts[number],
                     side: stats.side(panel - panels.start, known.step, known.factors),
                     needed: wanted[number].needed,
-                    lanes: wanted[number].listable(panel as u32, self.lanes[panel]),
+                    lanes: wanted[number].listable(panel as u32, lanes[panel]),
                     number: hit.query,
                     first: hit.place,
                 }
             }));
-            self.kernels.look(self.store.panel(panel), &looks, found);
+            kernels.look(store.panel(panel), &looks, found);
         }
     }
 
     /// Bound items by all their dimensions.
     fn closer(self, scanned: Scanned<'_>, hits: &mut [Hit]) {
-        let rows = self.store.code_rows(self.dim, self.loss);
-        self.kernels.closer(rows, scanned.codes, hits);
-    }
-
-    fn panels(self, chunk: usize) -> Range<usize> {
-        let start = chunk * self.chunk;
-        start..self.lanes.len().min(start + self.chunk)
-    }
-
-    /// Maxima of a full chunk.
-    fn size(self, group: &Group) -> usize {
-        2 * group.known.len() * self.chunk
-    }
-
-    /// Panels of one of the scanned chunks, and where a query's largest and second largest dots with them stand.
-    fn chunk(
-        self,
-        scanned: Scanned<'_>,
-        number: usize,
-        at: usize,
-    ) -> (Range<usize>, [Range<usize>; 2]) {
-        let panels = self.panels(scanned.chunks[at]);
-        let first = at * self.size(scanned.group) + 2 * number * panels.len();
-        let second = first + panels.len();
-        let rows = [first..second, second..second + panels.len()];
-        (panels, rows)
+        let rows = self.scanner.store.code_rows(self.dim, self.loss);
+        self.scanner.kernels.closer(rows, scanned.codes, hits);
     }
 }
 

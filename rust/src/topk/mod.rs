@@ -16,6 +16,7 @@ mod quantise;
 mod query;
 mod rank;
 mod saving;
+mod scan;
 mod search;
 mod seed;
 mod space;
@@ -30,6 +31,7 @@ pub use canonical::Similarity;
 pub use kernels::Layout;
 pub use saving::{FORMAT, VERSION};
 pub use search::Allowed;
+pub use space::Front;
 
 use crate::error::{CoreError, Result};
 use crate::mapped::Array;
@@ -38,7 +40,7 @@ use crate::shelf::Shelf;
 use bound::Needs;
 use kernels::{BLOCK, Kernels};
 use saving::Numbers;
-use search::{Boards, Buffers};
+use search::Desks;
 use space::{Axes, Space, length};
 use store::Store;
 
@@ -62,8 +64,7 @@ pub struct ItemIndex {
     numbers: Numbers,
     /// Place of each item in the scan, made for the first search that excludes items.
     places: OnceLock<Vec<u32>>,
-    buffers: Shelf<Buffers>,
-    boards: Shelf<Boards>,
+    desks: Shelf<Desks>,
 }
 
 impl ItemIndex {
@@ -80,8 +81,7 @@ impl ItemIndex {
         })
     }
 
-    /// As [`Self::new`], scanned by so many axes, of which up to `few` queries read the front alone: that decides how
-    /// items are read, not what is found.
+    /// As [`Self::new`], scanned by so many axes with such a front: that decides how items are read, not what is found.
     ///
     /// # Errors
     /// As [`Self::new`], and `Config` for axes that are no multiple of 32 or more than the rows are wide, or fewer
@@ -90,18 +90,17 @@ impl ItemIndex {
         vectors: Matrix<'_>,
         similarity: Similarity,
         n_axes: usize,
-        front: Layout,
-        few: usize,
+        front: Front,
     ) -> Result<Self> {
         let dim = vectors.n_cols();
         let fits = n_axes > 0 && n_axes.is_multiple_of(BLOCK) && n_axes <= dim;
-        if !fits || !front.is_whole() || front.width() > n_axes {
+        if !fits || !front.layout.is_whole() || front.layout.width() > n_axes {
             return Err(CoreError::Config(format!(
                 "rows of {dim} values cannot be scanned by {n_axes} axes with a front of {front:?}"
             )));
         }
         Self::made(vectors, similarity, |sampled| {
-            axes::of(sampled, dim, n_axes, front, few)
+            axes::of(sampled, dim, n_axes, front)
         })
     }
 
@@ -173,8 +172,7 @@ impl ItemIndex {
             store,
             n_items,
             places: OnceLock::new(),
-            buffers: Shelf::default(),
-            boards: Shelf::default(),
+            desks: Shelf::default(),
         }
     }
 

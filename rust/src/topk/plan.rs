@@ -18,6 +18,8 @@ const SHORT: usize = 1 << 23;
 /// Byte products that are worth another hand, and those that are worth waking one.
 const OF_A_HAND: usize = 1 << 19;
 const OF_A_SLEEPER: usize = 1 << 20;
+/// Bytes of panels that come quickly to a hand without being asked for.
+const NEAR: usize = 1 << 22;
 /// Chunks of a hand, so that those who begin later or are slower leave some to others; and the smallest, in panels.
 const CHUNKS: usize = 64;
 const SMALLEST: usize = 64;
@@ -28,6 +30,8 @@ pub struct Plan {
     n_queries: usize,
     n_panels: usize,
     n_threads: usize,
+    /// Bytes of all panels.
+    n_bytes: usize,
     /// Panels of the smallest chunk.
     smallest: usize,
     /// Threads that share the chunks of a group, so that memory brings each panel once to all of them.
@@ -45,6 +49,8 @@ pub struct Cut {
     pub group: usize,
     /// Panels of a chunk.
     pub chunk: usize,
+    /// A hand has so many that it must ask for them early.
+    pub far: bool,
 }
 
 impl Plan {
@@ -63,6 +69,7 @@ impl Plan {
             n_queries,
             n_panels,
             n_threads,
+            n_bytes: n_panels.saturating_mul(n_bytes),
             smallest: SMALLEST,
             n_hands: if spread { 1 } else { n_hands },
             spread,
@@ -98,6 +105,7 @@ impl Plan {
             } else {
                 self.n_panels
             },
+            far: self.n_bytes / n_hands > NEAR,
         }
     }
 }
@@ -131,7 +139,7 @@ mod tests {
         assert_eq!(plan.n_hands, 64);
         assert!(plan.long);
         for n_hands in [2, 64] {
-            let Cut { group, chunk } = plan.cut(n_hands);
+            let Cut { group, chunk, .. } = plan.cut(n_hands);
             assert!(group * 62_500 <= MOST_MAXIMA * n_hands.min(SPARE));
             assert!(chunk.is_multiple_of(PADDING) && chunk * n_hands <= 62_500);
         }

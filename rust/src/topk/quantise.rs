@@ -1,4 +1,4 @@
-//! Vectors as 8-bit integers times a step.
+//! Vectors as small integers times a step.
 
 // Compiled for each path of the CPU, see `Kernels::compiled`.
 #![allow(clippy::inline_always)]
@@ -16,10 +16,30 @@ pub struct Rounded {
     pub sum: i32,
 }
 
+/// What a value is rounded to; the integers that come are in its range.
+pub trait Small: Copy + Default + Into<f32> {
+    /// That integer.
+    fn of(integer: i32) -> Self;
+}
+
+impl Small for i8 {
+    #[inline(always)]
+    fn of(integer: i32) -> Self {
+        integer as Self
+    }
+}
+
+impl Small for i16 {
+    #[inline(always)]
+    fn of(integer: i32) -> Self {
+        integer as Self
+    }
+}
+
 /// The step that brings `largest` to `limit`.
-pub fn step_for(largest: f32, limit: i8) -> f32 {
+pub fn step_for<T: Small>(largest: f32, limit: T) -> f32 {
     // Never 0, and never so small that its inverse overflows.
-    (largest / f32::from(limit)).max(f32::MIN_POSITIVE * 4.0)
+    (largest / limit.into()).max(f32::MIN_POSITIVE * 4.0)
 }
 
 /// Largest absolute value.
@@ -52,7 +72,7 @@ const BLOCK: usize = 16;
 
 /// Write the integers nearest to `values / step`, within `±limit`; `out` may be longer.
 #[inline(always)]
-pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded {
+pub fn quantise<T: Small>(values: &[f32], step: f32, limit: T, out: &mut [T]) -> Rounded {
     let mut sums = Sums::default();
     let (blocks, rest) = values.as_chunks::<BLOCK>();
     let (outs, last) = out[..values.len()].as_chunks_mut::<BLOCK>();
@@ -61,7 +81,7 @@ pub fn quantise(values: &[f32], step: f32, limit: i8, out: &mut [i8]) -> Rounded
     }
     if !rest.is_empty() {
         // Zeros add nothing.
-        let (mut values, mut out) = ([0.0; BLOCK], [0; BLOCK]);
+        let (mut values, mut out) = ([0.0; BLOCK], [T::default(); BLOCK]);
         values[..rest.len()].copy_from_slice(rest);
         sums.round(&values, step, limit, &mut out);
         last.copy_from_slice(&out[..rest.len()]);
@@ -83,17 +103,23 @@ struct Sums {
 
 impl Sums {
     #[inline(always)]
-    fn round(&mut self, values: &[f32; BLOCK], step: f32, limit: i8, out: &mut [i8; BLOCK]) {
+    fn round<T: Small>(
+        &mut self,
+        values: &[f32; BLOCK],
+        step: f32,
+        limit: T,
+        out: &mut [T; BLOCK],
+    ) {
         // Added to this, a small number loses what follows its point, and its integer stands in the lowest
         // bits: rounding that the compiler turns into vectors.
         const SHIFT: f32 = 12_582_912.0;
-        let (inverse, limit) = (1.0 / step, f32::from(limit));
+        let (inverse, limit): (f32, f32) = (1.0 / step, limit.into());
         for lane in 0..BLOCK {
             let shifted = (values[lane] * inverse).clamp(-limit, limit) + SHIFT;
             let integer = shifted.to_bits().cast_signed() - SHIFT.to_bits().cast_signed();
-            out[lane] = integer as i8;
+            out[lane] = T::of(integer);
             self.integers[lane] += integer;
-            // Exact in float64: an integer of 8 bits times a float32.
+            // Exact in float64: such an integer times a float32.
             let back = f64::from(shifted - SHIFT) * f64::from(step);
             let error = f64::from(values[lane]) - back;
             self.lengths[lane] += back * back;
@@ -109,7 +135,7 @@ mod tests {
     #[test]
     fn by_hand() {
         let mut out = [0; 3];
-        let rounded = quantise(&[1.0, -0.26, 0.0], 0.5, 127, &mut out);
+        let rounded = quantise(&[1.0, -0.26, 0.0], 0.5, 127_i8, &mut out);
         assert_eq!(out, [2, -1, 0]);
         assert_eq!(rounded.sum, 1);
         assert!((rounded.length - 1.25_f64.sqrt()).abs() < 1e-12);
@@ -119,8 +145,8 @@ mod tests {
     #[test]
     fn nothing_leaves_the_limits() {
         for largest in [0.0, 1e-45, 1e-38, 1.0, 1e38] {
-            for limit in [63, 127] {
-                let mut out = [0; 2];
+            for limit in [63_i8, 127] {
+                let mut out = [0_i8; 2];
                 let values = [largest, -largest];
                 let rounded = quantise(&values, step_for(largest, limit), limit, &mut out);
                 assert!(out.iter().all(|&value| value.abs() <= limit));

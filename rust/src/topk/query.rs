@@ -3,21 +3,24 @@
 // Compiled for each path of the CPU, see `Kernels::compiled`.
 #![allow(clippy::inline_always)]
 
-use super::bound::{Asked, FAR, Projection, above};
+use super::bound::{Asked, FAR, Needs, Projection, above};
 use super::canonical::Similarity;
-use super::kernels::{CodeQuery, Kernels, Queries, start_of};
+use super::kernels::{BLOCK, CodeQuery, Kernels, Queries, start_of};
 use super::quantise::{largest, quantise, rounded_length, step_for};
-use super::space::{Space, dot, length, scaled};
+use super::space::{Projected, Space, dot, length, scaled};
 
 /// A few queries that are searched together.
 #[derive(Debug, Default)]
 pub struct Group {
-    /// 8-bit values for the panels, (query, width), and what their dots start from.
+    /// 8-bit values for the panels, (query, width), and what their dots start from; where dots are kept, for as much of
+    /// them as has fronts.
     pub values: Vec<i8>,
     pub starts: Vec<i32>,
     /// Whether the scan of all panels reads their fronts alone.
     pub fronts: bool,
-    /// The same for these.
+    /// Whether all its dots are kept, so that no panel is looked at again.
+    pub keeps: bool,
+    /// The same as the first two for fronts.
     front_values: Vec<i8>,
     front_starts: Vec<i32>,
     /// 8-bit values for the rows of all dimensions, (query, dim); empty without them.
@@ -25,7 +28,7 @@ pub struct Group {
     /// What is known of each.
     pub known: Vec<Known>,
     scaled: Vec<f32>,
-    projected: Vec<f32>,
+    projected: Projected,
 }
 
 /// One query's side of the bounds.
@@ -47,22 +50,28 @@ pub struct Known {
 }
 
 impl Group {
-    /// Take in queries, (query, dim). The scan for few of them waits for memory, and reads less.
+    /// Take in queries, (query, dim), of so many panels. The scan for few of them waits for memory, and reads less.
     #[inline(always)]
     pub fn prepare(
         &mut self,
         queries: &[f32],
         space: &Space,
-        similarity: Similarity,
-        longest: f64,
+        needs: Needs,
+        n_panels: usize,
         kernels: Kernels,
     ) {
-        let (dim, width) = (space.centre.len(), space.width());
-        let limit = kernels.query_limit(width);
+        let dim = space.centre.len();
         let n_queries = queries.len() / dim;
         let front = space.front();
         self.fronts = n_queries <= space.few() && space.has_fronts();
-        let centred = similarity == Similarity::Euclidean;
+        self.keeps = self.fronts && space.keeps(n_queries, n_panels);
+        let width = if self.keeps {
+            front.width().next_multiple_of(BLOCK)
+        } else {
+            space.width()
+        };
+        let limit = kernels.query_limit(width);
+        let centred = needs.similarity == Similarity::Euclidean;
         self.scaled.resize(queries.len(), 0.0);
         self.known.clear();
         self.starts.clear();
@@ -96,8 +105,8 @@ impl Group {
             });
         }
         let (scanned, n_scanned): (&[f32], usize) = if let Some(axes) = &space.axes {
-            axes.project(&self.scaled, kernels, &mut self.projected);
-            (&self.projected, axes.number)
+            axes.project(&self.scaled, dim, width, kernels, &mut self.projected);
+            (&self.projected.values, width)
         } else {
             (&self.scaled, dim)
         };
@@ -112,7 +121,7 @@ impl Group {
             let whole = known.asked.length;
             let part = length(values);
             let (of_length, extra) = errors.map_or((0.0, 0.0), |errors: Projection| {
-                errors.errors(whole, part, longest)
+                errors.errors(whole, part, needs.longest)
             });
             let rest = errors.map_or(0.0, |errors| errors.rest(whole, part));
             known.step = rounded.step;
@@ -126,7 +135,7 @@ impl Group {
                 let [fine, coarse] = [fine, coarse].map(|part| rounded_length(part, rounded.step));
                 let rest = errors.rest(whole, length(&values[..front.width()]));
                 known.scan_factors = [fine, coarse, rest].map(above);
-                known.scan_extra = above((rounded.error + of_length) * errors.part(longest));
+                known.scan_extra = above((rounded.error + of_length) * errors.part(needs.longest));
                 self.front_values.extend_from_slice(integers);
                 self.front_starts.push(start_of(integers, front));
             }

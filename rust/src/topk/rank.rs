@@ -38,6 +38,28 @@ pub struct Ranking {
     reach: f64,
 }
 
+/// So many items of a hand have this score at least: what it tells the others of a query.
+#[derive(Debug, Clone, Copy)]
+pub struct Planted {
+    n: u32,
+    score: f32,
+}
+
+impl From<Planted> for u64 {
+    fn from(planted: Planted) -> Self {
+        Self::from(planted.n) << 32 | Self::from(planted.score.to_bits())
+    }
+}
+
+impl From<u64> for Planted {
+    fn from(word: u64) -> Self {
+        Self {
+            n: (word >> 32) as u32,
+            score: f32::from_bits(word as u32),
+        }
+    }
+}
+
 impl Ranking {
     /// Begin with a query as it came (of unit length for cosine).
     pub fn start(&mut self, query: &[f32], reach: f64, kernels: Kernels) {
@@ -53,6 +75,29 @@ impl Ranking {
                 }
             },
         );
+    }
+
+    /// What the best `n` have, or all if there are fewer.
+    pub fn tells(&mut self, n: usize) -> Planted {
+        let most = self.best.len();
+        keep_best(&mut self.best, most);
+        let n = n.min(most);
+        Planted {
+            n: n as u32,
+            score: n
+                .checked_sub(1)
+                .map_or(f32::INFINITY, |last| self.best[last].score),
+        }
+    }
+
+    /// Raise the floor to what `k` items of all hands have.
+    pub fn hears(&mut self, told: impl Iterator<Item = Planted>, k: usize) {
+        let (n, score) = told.fold((0, f32::INFINITY), |(n, least), planted| {
+            (n + planted.n as usize, least.min(planted.score))
+        });
+        if n >= k {
+            self.floor = self.floor.max(score);
+        }
     }
 }
 

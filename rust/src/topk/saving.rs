@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::bound::Projection;
 use super::kernels::{BLOCK, LANES, Layout};
-use super::space::{Axes, Space};
+use super::space::{Axes, Front, MOST_KEPT, Space};
 use super::store::{COLUMNS, Store};
 use super::{ItemIndex, Similarity};
 use crate::error::Result;
@@ -13,23 +13,25 @@ use crate::mapped::{Array, IndexFile, Part};
 /// What the file says that it holds.
 pub const FORMAT: &str = "llmseq item index";
 /// Raised whenever the arrays change.
-pub const VERSION: &str = "4";
+pub const VERSION: &str = "5";
 
 const SIMILARITIES: [Similarity; 3] = [Similarity::Dot, Similarity::Cosine, Similarity::Euclidean];
 
 /// The numbers of an index, as the file has them.
 #[derive(Debug)]
 pub struct Numbers {
-    /// Items, width, axes, fine and coarse ones of the front, queries that read it, exponent, similarity.
-    whole: [i64; 8],
-    /// Longest z, and the errors of a projection.
-    real: [f64; 3],
+    /// Items, width, axes and their exponent, fine and coarse ones of the front, queries that read it, exponent,
+    /// similarity.
+    whole: [i64; 9],
+    /// Longest z, and how far axes are from orthonormal.
+    real: [f64; 2],
 }
 
 impl Numbers {
     /// Of an index that was made.
     pub fn new(n_items: usize, similarity: Similarity, space: &Space, longest: f64) -> Self {
         let axes = space.axes.as_ref();
+        let front = axes.map_or(Layout::default(), |axes| axes.front.layout);
         let errors = axes.map_or(Projection::default(), |axes| axes.errors);
         let number = SIMILARITIES.iter().position(|&known| known == similarity);
         Self {
@@ -37,13 +39,14 @@ impl Numbers {
                 n_items as i64,
                 space.centre.len() as i64,
                 axes.map_or(0, |axes| axes.number as i64),
-                axes.map_or(0, |axes| axes.front.fine as i64),
-                axes.map_or(0, |axes| axes.front.coarse as i64),
+                axes.map_or(0, |axes| i64::from(axes.exponent)),
+                front.fine as i64,
+                front.coarse as i64,
                 space.few() as i64,
                 i64::from(space.exponent),
                 number.map_or(-1, |number| number as i64),
             ],
-            real: [longest, errors.rounding, errors.skew],
+            real: [longest, errors.skew],
         }
     }
 }
@@ -62,7 +65,7 @@ impl ItemIndex {
             ("panel_stats", Part::F32(&store.stats)),
         ];
         if let Some(axes) = &self.space.axes {
-            parts.push(("axes", Part::F32(&axes.values)));
+            parts.push(("axes", Part::I16(axes.values.as_flattened())));
             parts.push(("fronts", Part::U8(&store.fronts)));
             parts.push(("codes", Part::U8(&store.codes)));
             parts.push(("code_stats", Part::F32(&store.code_stats)));
@@ -86,13 +89,14 @@ impl ItemIndex {
                 n_items,
                 dim,
                 n_axes,
+                axis_exponent,
                 n_fine,
                 n_coarse,
                 few,
                 exponent,
                 similarity,
             ],
-            &[longest, rounding, skew],
+            &[longest, skew],
         ) = (&*whole, &*real)
         else {
             return Err(misfit());
@@ -105,19 +109,24 @@ impl ItemIndex {
             coarse: small(n_coarse)?,
         };
         let few = small(few)?;
-        let exponent = i16::try_from(exponent).map(i32::from);
-        let exponent = exponent.map_err(|_| misfit())?;
+        let power = |value: i64| i16::try_from(value).map(i32::from).map_err(|_| misfit());
+        let exponent = power(exponent)?;
         let similarity = usize::try_from(similarity).ok();
         let similarity = similarity.and_then(|number| SIMILARITIES.get(number).copied());
         let similarity = similarity.ok_or_else(misfit)?;
         let axes = if n_axes > 0 {
-            let values: Array<f32> = file.array("axes")?;
+            let exponent = power(axis_exponent)?;
+            let values: Array<i16> = file.array("axes")?;
             Some(Axes {
-                values: values.to_vec(),
+                values: values.as_chunks().0.to_vec(),
+                exponent,
                 number: n_axes,
-                front,
-                few,
-                errors: Projection { rounding, skew },
+                front: Front {
+                    layout: front,
+                    few,
+                    most_kept: MOST_KEPT,
+                },
+                errors: Projection::new(skew, dim, exponent),
             })
         } else {
             None
@@ -152,10 +161,7 @@ impl ItemIndex {
         let fits = n_items > 0
             && rows.len() == n_items * dim
             && space.centre.len() == dim
-            && space
-                .axes
-                .as_ref()
-                .is_none_or(|axes| axes.values.len() == dim * n_axes)
+            && space.axes.as_ref().is_none_or(|axes| axes.fit(dim))
             && n_axes.is_multiple_of(BLOCK)
             && front.is_whole() == (n_axes > 0)
             && front.width() <= n_axes
@@ -166,7 +172,7 @@ impl ItemIndex {
             && store.codes.len() == code_rows * dim
             && store.code_stats.len() == code_rows * 3
             && is_permutation(&store.order)
-            && [longest, rounding, skew]
+            && [longest, skew]
                 .iter()
                 .all(|value| value.is_finite() && *value >= 0.0);
         if !fits {

@@ -1,22 +1,24 @@
 //! From queries to lists: who searches what.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use rayon::prelude::*;
 
 use super::canonical::Similarity;
-use super::find::{Board, Finder, Scratch};
+use super::find::{Finder, Scratch};
 use super::gather::{Gatherer, Scanned};
-use super::kernels::Kernels;
+use super::kernels::{Kernels, LANES};
 use super::plan::{Cut, Plan};
 use super::query::Group;
 use super::rank::Ranker;
+use super::scan::{Dots, Scanner};
 use super::{ItemIndex, prepared_rows};
-use crate::crew::{Crew, Hand, Parts, Work};
+use crate::crew::{Apart, Crew, Hand, Parts, Work};
 use crate::error::{CoreError, Result};
-use crate::lists::{Lists, write_row};
+use crate::lists::{Lists, keep_best, write_row};
 use crate::matrix::Matrix;
 use crate::parallel::Stop;
 use crate::sessions::{Sessions, check_mask};
-use crate::shelf::Lent;
 
 /// Which items a search may list.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,17 +33,12 @@ pub struct Allowed<'a> {
 #[derive(Debug, Default)]
 pub struct Buffers {
     group: Group,
-    chunks: Vec<usize>,
-    maxima: Vec<i32>,
+    dots: Dots,
     scratch: Scratch,
 }
 
-/// What the hands that share a group tell each other.
-#[derive(Debug, Default)]
-pub struct Boards {
-    planted: Board,
-    found: Board,
-}
+/// Buffers of all hands that share a group, each in its hand's lock.
+pub type Desks = Vec<Apart<Mutex<Buffers>>>;
 
 /// A group of queries on its way.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +57,7 @@ struct Share<'a> {
     task: Task<'a>,
     number: usize,
     parts: &'a Parts,
-    boards: &'a Boards,
-    buffers: Lent<'a, Buffers>,
+    buffers: MutexGuard<'a, Buffers>,
     is_prepared: bool,
 }
 
@@ -76,7 +72,7 @@ impl ItemIndex {
         Plan::of(
             n_queries,
             self.lanes.len(),
-            self.store.panel(0).len(),
+            LANES * self.space.scanned(n_queries).n_bytes(),
             n_threads,
         )
     }
@@ -127,8 +123,9 @@ impl ItemIndex {
         let mut lists = Lists::empty(n_queries, k)?;
         let lanes = allowed.candidates.map(|mask| self.store.lanes(Some(mask)));
         let lanes = lanes.as_deref().unwrap_or(&self.lanes);
-        let Cut { group, chunk } = plan.cut(crew.n_hands());
-        let finder = self.finder(lanes, chunk, k)?;
+        let cut = plan.cut(crew.n_hands());
+        let group = cut.group;
+        let finder = self.finder(lanes, cut, k)?;
         let prepared = prepared_rows(queries, self.similarity, plan.spread);
         let tasks = prepared.chunks(group * dim).enumerate();
         let tasks = tasks.map(|(number, queries)| Task {
@@ -155,16 +152,19 @@ impl ItemIndex {
         Ok(lists)
     }
 
-    fn finder<'a>(&'a self, lanes: &'a [u16], chunk: usize, k: usize) -> Result<Finder<'a>> {
+    fn finder<'a>(&'a self, lanes: &'a [u16], cut: Cut, k: usize) -> Result<Finder<'a>> {
         let kernels = Kernels::chosen()?;
         Ok(Finder {
             gatherer: Gatherer {
-                kernels,
-                store: &self.store,
+                scanner: Scanner {
+                    kernels,
+                    store: &self.store,
+                    lanes,
+                    chunk: cut.chunk,
+                    far: cut.far,
+                },
                 dim: self.dim(),
                 loss: self.similarity == Similarity::Euclidean,
-                lanes,
-                chunk,
             },
             ranker: Ranker {
                 kernels,
@@ -181,22 +181,31 @@ impl Task<'_> {
     /// Make the lists of the group.
     fn search<'l>(self, crew: &Crew, lists: impl Iterator<Item = (&'l mut [i32], &'l mut [f32])>) {
         let n_queries = self.queries.len() / self.index.dim();
-        let parts = Parts::new(self.finder.gatherer.n_chunks(), crew.n_hands());
-        let mut boards = self.index.boards.lend(Boards::default);
-        boards.work(|boards| {
-            boards.planted.clear(n_queries);
-            boards.found.clear(n_queries);
-            let all = &*boards;
-            crew.together(|number| Share {
+        let n_chunks = self.finder.gatherer.scanner.n_chunks();
+        let parts = Parts::new(n_chunks, crew.n_hands());
+        let mut desks = self.index.desks.lend(Desks::default);
+        desks.work(|desks| {
+            desks.resize_with(desks.len().max(crew.n_hands()), Default::default);
+            let came = crew.together(n_queries, |number| Share {
                 task: self,
                 number,
                 parts: &parts,
-                boards: all,
-                buffers: self.index.buffers.lend(Buffers::default),
+                buffers: desks[number].lock().unwrap_or_else(PoisonError::into_inner),
                 is_prepared: false,
             });
-            for (found, (items, scores)) in boards.found.lists().zip(lists) {
-                write_row(found, items, scores);
+            let mut hands = desks.iter_mut().map(|desk| {
+                let buffers = desk.get_mut().unwrap_or_else(PoisonError::into_inner);
+                &mut buffers.scratch.rankings[..]
+            });
+            let Some(own) = hands.next() else { return };
+            for (_, other) in (1..).zip(hands).filter(|(number, _)| came.contains(number)) {
+                for (own, other) in own.iter_mut().zip(&*other).take(n_queries) {
+                    own.best.extend_from_slice(&other.best);
+                    keep_best(&mut own.best, self.finder.ranker.k);
+                }
+            }
+            for (ranking, (items, scores)) in own.iter().zip(lists) {
+                write_row(&ranking.best, items, scores);
             }
         });
     }
@@ -205,24 +214,23 @@ impl Task<'_> {
     fn prepare(self, buffers: &mut Buffers) {
         let ItemIndex {
             space,
-            similarity,
             needs,
+            lanes,
             ..
         } = self.index;
-        let (group, kernels) = (&mut buffers.group, self.finder.gatherer.kernels);
+        let (group, kernels) = (&mut buffers.group, self.finder.ranker.kernels);
         kernels.compiled(
             #[inline(always)]
-            || group.prepare(self.queries, space, *similarity, needs.longest, kernels),
+            || group.prepare(self.queries, space, *needs, lanes.len(), kernels),
         );
-        buffers.chunks.clear();
+        buffers.dots.chunks.clear();
     }
 
     /// Rank what the scanned chunks hold.
-    fn rank(self, buffers: &mut Buffers, boards: &Boards, hand: &Hand<'_>) {
+    fn rank(self, buffers: &mut Buffers, hand: &Hand<'_>) {
         let Buffers {
             group,
-            chunks,
-            maxima,
+            dots,
             scratch,
         } = buffers;
         let n_queries = group.known.len();
@@ -240,14 +248,9 @@ impl Task<'_> {
         let scanned = Scanned {
             group,
             codes: &codes,
-            chunks,
-            maxima,
+            dots,
         };
-        let finder = self.finder;
-        finder.find(scanned, self.queries, hand, &boards.planted, scratch);
-        boards
-            .found
-            .add(&scratch.rankings[..n_queries], finder.ranker.k);
+        self.finder.find(scanned, self.queries, hand, scratch);
     }
 }
 
@@ -256,36 +259,27 @@ impl Work for Share<'_> {
     fn step(&mut self) -> bool {
         let Self { task, buffers, .. } = self;
         if !self.is_prepared {
-            buffers.work(|buffers| task.prepare(buffers));
+            task.prepare(buffers);
             self.is_prepared = true;
             return true;
         }
         let Some(chunk) = self.parts.take(self.number) else {
             return false;
         };
-        buffers.work(|buffers| {
-            let Buffers {
-                group,
-                chunks,
-                maxima,
-                ..
-            } = buffers;
-            task.finder.gatherer.scan(group, chunk, chunks, maxima);
-        });
+        let Buffers { group, dots, .. } = &mut **buffers;
+        task.finder.gatherer.scanner.scan(group, chunk, dots);
         true
     }
 
     fn finish(&mut self, hand: &Hand<'_>) {
-        let (task, boards) = (self.task, self.boards);
-        self.buffers
-            .work(|buffers| task.rank(buffers, boards, hand));
+        self.task.rank(&mut self.buffers, hand);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topk::Layout;
+    use crate::topk::{Front, Layout};
 
     /// Rows about a few points, so that some are near ties; the same at every call.
     fn rows(n: usize, dim: usize) -> Vec<f32> {
@@ -313,15 +307,23 @@ mod tests {
             exclude: Some(exclude),
             candidates: Some(&candidates),
         };
-        let front = Layout {
+        let layout = Layout {
             fine: 32,
             coarse: 16,
+        };
+        let front = |most_kept| Front {
+            layout,
+            few: 4,
+            most_kept,
         };
         let matrix_of_items = matrix(&items[..], n_items);
         for similarity in [Similarity::Dot, Similarity::Euclidean] {
             let plain = ItemIndex::new(matrix_of_items, similarity).unwrap();
-            let with_axes = ItemIndex::with_axes(matrix_of_items, similarity, 64, front, 4);
-            for index in [plain, with_axes.unwrap()] {
+            let [looks, keeps] = [0, 10_000].map(|most_kept| {
+                let front = front(most_kept);
+                ItemIndex::with_axes(matrix_of_items, similarity, 64, front).unwrap()
+            });
+            for index in [plain, looks, keeps] {
                 for k in [1, 3, 20, 90, 200, 2000] {
                     for allowed in [Allowed::default(), all] {
                         let asked = matrix(&queries[..], n_queries);

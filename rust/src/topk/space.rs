@@ -3,74 +3,144 @@
 // Compiled for each path of the CPU, see `Kernels::compiled`.
 #![allow(clippy::inline_always)]
 
-use ndarray::{ArrayView2, s};
+use ndarray::ArrayView2;
 
 use rayon::prelude::*;
 
 use super::bound::Projection;
-use super::kernels::{BLOCK, Kernels, LANES, Layout};
-use super::quantise::largest;
+use super::kernels::{BLOCK, FEW, Kernels, LANES, Layout, Pair};
+use super::quantise::{largest, quantise, step_for};
 
 /// Rows that a thread takes at once.
 const PART: usize = 256;
 /// Parts that panels are dealt out to.
 const HANDS: usize = 64;
 
+/// Largest exponent of axes: a query's integers then have as many bits.
+const LARGEST: i32 = 16;
+
+/// Pairs of a query and a panel of which all dots are kept: they take little room, and little time to write, beside the
+/// panels.
+pub const MOST_KEPT: usize = 1 << 16;
+
+/// What a scan for few queries reads of each item: the first coordinates alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Front {
+    /// Those.
+    pub layout: Layout,
+    /// So many queries are few.
+    pub few: usize,
+    /// Pairs of a query and a panel of which all dots are kept, so that no panel is looked at again.
+    pub most_kept: usize,
+}
+
 /// Axes that hold most of what distinguishes items.
 #[derive(Debug, Clone)]
 pub struct Axes {
-    /// Nearly orthonormal columns in blocks, `[n_axes / BLOCK][dim][BLOCK]`.
-    pub values: Vec<f32>,
+    /// Nearly orthonormal columns, all values times 2 to the power of `exponent`, in blocks of pairs:
+    /// `[n_axes / BLOCK][dim / 2][BLOCK]`.
+    pub values: Vec<Pair>,
+    /// See `values`.
+    pub exponent: i32,
     /// How many; [`BLOCK`] divides it.
     pub number: usize,
-    /// What a scan for few queries reads, of the first ones alone.
-    pub front: Layout,
-    /// So many queries are few.
-    pub few: usize,
+    /// What few queries read.
+    pub front: Front,
     /// How far from exact a projection may be.
     pub errors: Projection,
 }
 
+/// Coordinates on some axes, and the buffers in which they are made.
+#[derive(Debug, Default)]
+pub struct Projected {
+    /// (row, axis)
+    pub values: Vec<f32>,
+    integers: Vec<Pair>,
+    steps: Vec<f32>,
+    sums: Vec<i32>,
+}
+
 impl Axes {
-    /// Take columns, (dim, axis), and measure how far they are from orthonormal.
-    pub fn new(columns: &ArrayView2<'_, f32>, front: Layout, few: usize) -> Self {
+    /// Round columns, (dim, axis), to integers, and measure how far they are from orthonormal.
+    pub fn new(columns: &ArrayView2<'_, f32>, front: Front) -> Self {
         let (dim, n_axes) = columns.dim();
-        let mut squared = vec![0.0_f64; n_axes * n_axes];
-        for row in columns.rows() {
-            for (i, &left) in row.iter().enumerate() {
-                let sums = &mut squared[i * n_axes..(i + 1) * n_axes];
-                for (sum, &right) in sums.iter_mut().zip(row) {
-                    *sum += f64::from(left) * f64::from(right);
-                }
-            }
-        }
-        let trace: f64 = (0..n_axes).map(|i| squared[i * n_axes + i]).sum();
+        let most = columns
+            .iter()
+            .fold(0.0, |most: f32, value| most.max(value.abs()));
+        let exponent = (f32::from(i16::MAX) / most).log2().floor() as i32;
+        let exponent = exponent.min(LARGEST);
+        let factor = 2.0_f32.powi(exponent);
+        let rounded = columns.mapv(|value| f64::from((value * factor).round()));
+        let mut squared = rounded.t().dot(&rounded) * f64::from(factor).powi(-2);
         for i in 0..n_axes {
-            squared[i * n_axes + i] -= 1.0;
+            squared[[i, i]] -= 1.0;
         }
-        let skew = squared.iter().map(|value| value * value).sum::<f64>();
-        let unit = dim as f64 / f64::from(1 << 24);
-        let blocks = (0..n_axes / BLOCK).flat_map(|block| {
-            let block = columns.slice_move(s![.., block * BLOCK..(block + 1) * BLOCK]);
-            block.iter().copied().collect::<Vec<f32>>()
+        let integer = |row: usize, column: usize| {
+            let value = rounded.get((row, column));
+            value.map_or(0, |&value| value as i16)
+        };
+        let lines = (0..n_axes).step_by(BLOCK).flat_map(|first| {
+            let lines = (0..dim).step_by(2).map(move |row| (first, row));
+            lines.flat_map(|(first, row)| (first..first + BLOCK).map(move |at| (row, at)))
         });
         Self {
-            values: blocks.collect(),
+            values: lines
+                .map(|(row, at)| [integer(row, at), integer(row + 1, at)])
+                .collect(),
+            exponent,
             number: n_axes,
             front,
-            few,
-            errors: Projection {
-                rounding: unit / (1.0 - unit) * trace.sqrt() * 1.001,
-                skew: skew.sqrt() * 1.001 + 1e-12,
-            },
+            errors: Projection::of(&squared, dim, exponent),
         }
     }
 
-    /// Coordinates of some rows, (row, axis).
-    pub fn project(&self, rows: &[f32], kernels: Kernels, out: &mut Vec<f32>) {
-        let dim = self.values.len() / self.number;
-        out.resize(rows.len() / dim * self.number, 0.0);
-        kernels.project(rows, dim, &self.values, out);
+    /// Whether they may be axes of rows of a width.
+    pub fn fit(&self, dim: usize) -> bool {
+        let n_values = self.number * dim.div_ceil(2);
+        self.values.len() == n_values && (0..=LARGEST).contains(&self.exponent)
+    }
+
+    /// Coordinates of some rows of a width on the first axes, a multiple of [`BLOCK`].
+    #[inline(always)]
+    pub fn project(
+        &self,
+        rows: &[f32],
+        dim: usize,
+        n_axes: usize,
+        kernels: Kernels,
+        out: &mut Projected,
+    ) {
+        let Projected {
+            values,
+            integers,
+            steps,
+            sums,
+        } = out;
+        let n_pairs = dim.div_ceil(2);
+        integers.clear();
+        integers.resize(rows.len() / dim * n_pairs, [0; 2]);
+        steps.clear();
+        for (row, out) in rows
+            .chunks_exact(dim)
+            .zip(integers.chunks_exact_mut(n_pairs))
+        {
+            let shortest = self.errors.step(length(row));
+            let step = step_for(largest(row), i16::MAX).max(shortest);
+            quantise(row, step, i16::MAX, out.as_flattened_mut());
+            steps.push(step);
+        }
+        sums.resize(rows.len() / dim * n_axes, 0);
+        kernels.project(integers, n_pairs, &self.values[..n_axes * n_pairs], sums);
+        values.resize(sums.len(), 0.0);
+        let places = values
+            .chunks_exact_mut(n_axes)
+            .zip(sums.chunks_exact(n_axes));
+        for ((values, sums), &step) in places.zip(&*steps) {
+            let factor = f64::from(step) * 2.0_f64.powi(-self.exponent);
+            for (value, &sum) in values.iter_mut().zip(sums) {
+                *value = (f64::from(sum) * factor) as f32;
+            }
+        }
     }
 }
 
@@ -104,7 +174,16 @@ impl Space {
     /// What a scan for few queries reads of an item.
     pub fn front(&self) -> Layout {
         let whole = Layout::fine(self.width());
-        self.axes.as_ref().map_or(whole, |axes| axes.front)
+        self.axes.as_ref().map_or(whole, |axes| axes.front.layout)
+    }
+
+    /// What a scan for so many queries reads.
+    pub fn scanned(&self, n_queries: usize) -> Layout {
+        if n_queries <= self.few() {
+            self.front()
+        } else {
+            Layout::fine(self.width())
+        }
     }
 
     /// Whether that is less than all.
@@ -114,7 +193,13 @@ impl Space {
 
     /// So many queries read fronts.
     pub fn few(&self) -> usize {
-        self.axes.as_ref().map_or(0, |axes| axes.few)
+        self.axes.as_ref().map_or(0, |axes| axes.front.few)
+    }
+
+    /// Whether all dots of so many queries, which read fronts, with so many panels are kept.
+    pub fn keeps(&self, n_queries: usize, n_panels: usize) -> bool {
+        let most = self.axes.as_ref().map_or(0, |axes| axes.front.most_kept);
+        n_queries <= FEW && n_queries.saturating_mul(n_panels) <= most
     }
 
     /// Mean of the scaled rows.
@@ -176,13 +261,14 @@ impl Space {
             for (row, out) in rows.chunks_exact(dim).zip(centred.chunks_exact_mut(dim)) {
                 self.centred(row, self.exponent, out);
             }
-            let mut projected = Vec::new();
+            let mut projected = Projected::default();
             if let Some(axes) = &self.axes {
-                axes.project(&centred, kernels, &mut projected);
+                axes.project(&centred, dim, axes.number, kernels, &mut projected);
             }
             let values = centred.chunks_exact(dim).enumerate().map(|(number, row)| {
                 let rest = self.axes.as_ref().map(|axes| {
-                    let front = &projected[number * axes.number..][..axes.front.width()];
+                    let own = &projected.values[number * axes.number..];
+                    let front = &own[..axes.front.layout.width()];
                     axes.errors.rest(length(row), length(front))
                 });
                 value(row, rest)

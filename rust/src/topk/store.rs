@@ -140,6 +140,7 @@ impl Store {
             bytes: &bytes[which.start * size..which.end * size],
             layout,
             lanes: &lanes[which],
+            far: false,
         }
     }
 

@@ -21,7 +21,7 @@ use llmseq_core::metrics::{Against, ListTable, evaluate_lists};
 use llmseq_core::parallel::{Stop, pool};
 use llmseq_core::pooling::{Pooling, pool_into};
 use llmseq_core::sessions::Sessions;
-use llmseq_core::topk::{Allowed, ItemIndex, Layout, Similarity};
+use llmseq_core::topk::{Allowed, Front, ItemIndex, Layout, Similarity};
 
 #[global_allocator]
 static ALLOCATOR: Guarding = Guarding;
@@ -267,11 +267,19 @@ fn top_k_by_fronts() {
             let mut numbers = Numbers(n_items as u64);
             let dim = n_axes + n_items % 7;
             let vectors = numbers.floats(n_items * dim);
-            let front = Layout { fine, coarse };
+            let front = |most_kept| Front {
+                layout: Layout { fine, coarse },
+                few: 16,
+                most_kept,
+            };
             let items = matrix(&vectors, dim);
-            let index = ItemIndex::with_axes(items, Similarity::Dot, n_axes, front, 16);
-            let index = index.unwrap();
-            for n_queries in 1..=17 {
+            let indexes = [0, 1000].map(|most_kept| {
+                let front = front(most_kept);
+                ItemIndex::with_axes(items, Similarity::Dot, n_axes, front).unwrap()
+            });
+            for (n_queries, index) in
+                (1..=17).flat_map(|n| indexes.each_ref().map(|index| (n, index)))
+            {
                 let queries = numbers.floats(n_queries * dim);
                 let asked = matrix(&queries, dim);
                 let lists = index.search(asked, 5, Allowed::default(), 2, &Stop::default());

@@ -1,70 +1,90 @@
 //! 256-bit paths: plain AVX2 and AVX-VNNI are one code with another step.
 
-/// The path whose registers take one `$step` from bytes to sums.
+/// The path whose registers take one `$step` from bytes to sums, one `$step_pairs` from pairs of 16 bits.
 macro_rules! path {
-    ($name:ident, $features:literal, $queries:literal, $step:expr) => {
+    ($name:ident, $features:literal, $queries:literal, $step:expr, $step_pairs:expr) => {
         pub mod $name {
             use std::arch::x86_64::*;
 
-            use super::super::sweep::{self, Maxima, Top};
-            use super::super::{AHEAD, COARSE, CodeQuery, CodeRows, DISTANCE, FEW, Hit, LANES};
-            use super::super::{Layout, Look, Panels, Queries};
-            use super::super::{project, unordered};
+            use super::super::sweep::{self, Kept, Maxima, Top};
+            use super::super::unordered;
+            use super::super::{AHEAD, BLOCK, COARSE, CodeQuery, CodeRows, DISTANCE, FEW, Hit};
+            use super::super::{LANES, Layout, Look, Pair, Panels, Queries};
 
             /// Queries of a tile: with two sums each, all stay in the 16 registers.
             const QUERIES: usize = $queries;
 
             #[target_feature(enable = $features)]
-            pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
+            pub fn maxima(
+                panels: Panels<'_>,
+                queries: Queries<'_>,
+                out: &mut [i32],
+                kept: &mut [i32],
+            ) {
                 let layout = panels.layout;
                 let size = LANES * layout.n_bytes();
                 let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
                 for (number, &lanes) in panels.lanes.iter().enumerate() {
                     for first in (0..n_queries).step_by(QUERIES) {
                         // SAFETY: panel `number` has `size` bytes; the rows of a tile exist in all three, and
-                        // a row of `out` has twice `n_panels` places.
+                        // a row of `out` has twice `n_panels` places, one of `kept`, where there are any, `LANES` times
+                        // as many.
                         unsafe {
                             let panel = panels.bytes.as_ptr().add(number * size);
                             let values = queries.values.as_ptr().add(first * layout.width());
                             let starts = queries.starts.as_ptr().add(first);
-                            let out = out.as_mut_ptr().add(first * 2 * n_panels + number);
+                            let maxima = out.as_mut_ptr().add(first * 2 * n_panels + number);
+                            let place = (first * n_panels + number) * LANES;
+                            let kept = (!kept.is_empty()).then(|| kept.as_mut_ptr().add(place));
                             let tile = (panel, layout, lanes);
-                            match n_queries - first {
-                                1 => tile_maxima::<1, 2, true>(tile, values, starts, out, n_panels),
-                                2 => tile_maxima::<2, 2, true>(tile, values, starts, out, n_panels),
-                                3 => tile_maxima::<3, 1, true>(tile, values, starts, out, n_panels),
-                                4 if QUERIES > 4 => {
-                                    tile_maxima::<4, 1, true>(tile, values, starts, out, n_panels);
-                                }
-                                5 if QUERIES > 5 => {
-                                    tile_maxima::<5, 1, true>(tile, values, starts, out, n_panels);
-                                }
-                                _ if n_queries <= FEW => {
-                                    tile_maxima::<QUERIES, 1, true>(
-                                        tile, values, starts, out, n_panels,
-                                    );
-                                }
-                                _ => {
-                                    tile_maxima::<QUERIES, 1, false>(
-                                        tile, values, starts, out, n_panels,
-                                    );
-                                }
+                            let out = (maxima, kept, n_panels);
+                            let m = QUERIES.min(n_queries - first);
+                            if panels.far && n_queries <= FEW {
+                                tile_of_some::<true>(m, tile, values, starts, out);
+                            } else {
+                                tile_of_some::<false>(m, tile, values, starts, out);
                             }
                         }
                     }
                 }
             }
 
+            /// As [`tile_maxima`], for `m` queries.
+            ///
             /// # Safety
-            /// As [`dots_of_one`], and `out` has two places every `2 * n_panels`, `n_panels` apart.
+            /// As there.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn tile_of_some<const FAR: bool>(
+                m: usize,
+                tile: (*const u8, Layout, u16),
+                values: *const i8,
+                starts: *const i32,
+                out: (*mut i32, Option<*mut i32>, usize),
+            ) {
+                // SAFETY: as promised by the caller.
+                unsafe {
+                    match m {
+                        1 => tile_maxima::<1, 2, FAR>(tile, values, starts, out),
+                        2 => tile_maxima::<2, 2, FAR>(tile, values, starts, out),
+                        3 => tile_maxima::<3, 1, FAR>(tile, values, starts, out),
+                        4 if QUERIES > 4 => tile_maxima::<4, 1, FAR>(tile, values, starts, out),
+                        5 if QUERIES > 5 => tile_maxima::<5, 1, FAR>(tile, values, starts, out),
+                        _ => tile_maxima::<QUERIES, 1, FAR>(tile, values, starts, out),
+                    }
+                }
+            }
+
+            /// # Safety
+            /// As [`dots_of_one`], and `out` has two places every `2 * n_panels`, `n_panels` apart; what is kept, if any,
+            /// `LANES` places every `LANES * n_panels`.
             #[inline]
             #[target_feature(enable = $features)]
             unsafe fn tile_maxima<const M: usize, const CHAINS: usize, const FAR: bool>(
                 (panel, layout, lanes): (*const u8, Layout, u16),
                 values: *const i8,
                 starts: *const i32,
-                out: *mut i32,
-                n_panels: usize,
+                (out, kept, n_panels): (*mut i32, Option<*mut i32>, usize),
             ) {
                 // SAFETY: as promised by the caller.
                 unsafe {
@@ -76,6 +96,11 @@ macro_rules! path {
                         if lanes != u16::MAX {
                             low = listable(low, lanes);
                             high = listable(high, lanes >> 8);
+                        }
+                        if let Some(kept) = kept {
+                            let kept = kept.add(row * n_panels * LANES);
+                            _mm256_storeu_si256(kept.cast(), low);
+                            _mm256_storeu_si256(kept.add(8).cast(), high);
                         }
                         let (first, second) =
                             (_mm256_max_epi32(low, high), _mm256_min_epi32(low, high));
@@ -333,10 +358,67 @@ macro_rules! path {
                 unordered::squared_distance(row, query, |sum, a, b| a.mul_add(b, sum))
             }
 
-            /// See [`project::project`]: 2 rows of 32 sums fill 8 registers.
+            /// See [`super::super::project::project`].
+            ///
+            /// # Safety
+            /// `matrix` has whole blocks of `n_pairs` lines, `rows` whole rows, `out` a place for each row and column.
             #[target_feature(enable = $features)]
-            pub fn project(rows: &[f32], dim: usize, matrix: &[f32], out: &mut [f32]) {
-                project::project::<2>(rows, dim, matrix, out, |sum, a, b| a.mul_add(b, sum));
+            pub unsafe fn project(rows: &[Pair], n_pairs: usize, matrix: &[Pair], out: &mut [i32]) {
+                let n_columns = matrix.len() / n_pairs;
+                let n_rows = rows.len() / n_pairs;
+                for first in (0..n_rows).step_by(2) {
+                    for (number, block) in matrix.chunks_exact(n_pairs * BLOCK).enumerate() {
+                        // SAFETY: the rows from `first` on and their places exist.
+                        unsafe {
+                            let rows = rows.as_ptr().add(first * n_pairs);
+                            let out = out.as_mut_ptr().add(first * n_columns + number * BLOCK);
+                            if n_rows - first == 1 {
+                                project_block::<1>(rows, block, out, n_columns);
+                            } else {
+                                project_block::<2>(rows, block, out, n_columns);
+                            }
+                        }
+                    }
+                }
+            }
+
+            /// `M` rows times a block.
+            ///
+            /// # Safety
+            /// Each row has a pair for each line of the block, and `BLOCK` places every `n_columns` of `out`.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn project_block<const M: usize>(
+                rows: *const Pair,
+                block: &[Pair],
+                out: *mut i32,
+                n_columns: usize,
+            ) {
+                let step = $step_pairs;
+                let lines = block.as_chunks::<BLOCK>().0;
+                let mut sums = [[_mm256_setzero_si256(); BLOCK / 8]; M];
+                for (at, line) in lines.iter().enumerate() {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        // SAFETY: as promised by the caller; a line is as long as these registers.
+                        unsafe {
+                            let own = rows.add(row * lines.len() + at).cast::<i32>();
+                            let own = _mm256_set1_epi32(own.read_unaligned());
+                            for (part, sum) in sums.iter_mut().enumerate() {
+                                let items = line.as_ptr().add(8 * part).cast();
+                                *sum = step(*sum, _mm256_loadu_si256(items), own);
+                            }
+                        }
+                    }
+                }
+                for (row, sums) in sums.iter().enumerate() {
+                    for (part, &sum) in sums.iter().enumerate() {
+                        // SAFETY: as promised by the caller.
+                        unsafe {
+                            let out = out.add(row * n_columns + 8 * part);
+                            _mm256_storeu_si256(out.cast(), sum);
+                        }
+                    }
+                }
             }
 
             /// See [`sweep::sweep`].
@@ -344,14 +426,30 @@ macro_rules! path {
             pub fn sweep(maxima: Maxima<'_>, take: impl FnMut(Top)) {
                 sweep::sweep(maxima, take);
             }
+
+            /// See [`sweep::reaching`].
+            #[target_feature(enable = $features)]
+            pub fn reaching(maxima: Maxima<'_>, kept: Kept<'_>, out: &mut [u32]) -> usize {
+                sweep::reaching(maxima, kept, out)
+            }
         }
     };
 }
 
-path!(plain, "avx2,fma", 4, |sums, items, query| {
-    let pairs = _mm256_maddubs_epi16(items, query);
-    _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-});
-path!(vnni, "avx2,fma,avxvnni", 6, |sums, items, query| {
-    _mm256_dpbusd_avx_epi32(sums, items, query)
-});
+path!(
+    plain,
+    "avx2,fma",
+    4,
+    |sums, items, query| {
+        let pairs = _mm256_maddubs_epi16(items, query);
+        _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+    },
+    |sums, items, query| _mm256_add_epi32(sums, _mm256_madd_epi16(items, query))
+);
+path!(
+    vnni,
+    "avx2,fma,avxvnni",
+    6,
+    |sums, items, query| _mm256_dpbusd_avx_epi32(sums, items, query),
+    |sums, items, query| _mm256_dpwssd_avx_epi32(sums, items, query)
+);

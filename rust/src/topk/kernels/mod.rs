@@ -32,22 +32,21 @@ use crate::cpu::Cpu;
 use crate::error::Result;
 use crate::simd::compiled_for;
 
-pub use project::BLOCK;
-pub use sweep::{Maxima, PanelStats, Top, count, lane_of};
+pub use project::{BLOCK, Pair};
+pub use sweep::{Kept, Maxima, PanelStats, Top, count, lane_of};
 pub use views::{COARSE, CodeQuery, CodeRows, Hit, Layout, Look, Panels, Queries, start_of};
 
 /// Items of a panel: one 512-bit register holds four bytes of each.
 pub const LANES: usize = 16;
 /// Panels that are scanned together; catalogues are padded to a multiple.
 pub const TILE: usize = 4;
-/// So many queries wait for memory more than for products.
-#[cfg(target_arch = "x86_64")]
-const FEW: usize = 8;
+/// So many queries wait for memory more than for products; their dots can be kept.
+pub const FEW: usize = 8;
 /// How far ahead of what they read these ask for bytes.
 #[cfg(target_arch = "x86_64")]
 const DISTANCE: usize = 14 << 10;
 /// Hits whose rows are asked for before they are read.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 /// Which instructions the loops use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,31 +110,40 @@ impl Kernels {
     }
 
     /// The two largest dots of each query with each panel's listable lanes, each times [`LANES`] and its lane
-    /// added: (query, 2, panel). `i32::MIN` where a panel has no such.
+    /// added: (query, 2, panel). `i32::MIN` where a panel has no such. All of these go to `kept`, (query, panel, lane), unless
+    /// it is empty.
     ///
     /// # Panics
     /// If a length does not fit the others: the loops below read without looking.
-    pub fn maxima(self, panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
+    pub fn maxima(
+        self,
+        panels: Panels<'_>,
+        queries: Queries<'_>,
+        out: &mut [i32],
+        kept: &mut [i32],
+    ) {
         let n_panels = panels.lanes.len();
         let layout = panels.layout;
         assert!(layout.is_whole() && n_panels.is_multiple_of(TILE));
         assert_eq!(panels.bytes.len(), n_panels * LANES * layout.n_bytes());
         assert_eq!(queries.values.len(), queries.starts.len() * layout.width());
         assert_eq!(out.len(), queries.starts.len() * 2 * n_panels);
+        let n_kept = queries.starts.len() * n_panels * LANES;
+        assert!(kept.is_empty() || (kept.len() == n_kept && queries.starts.len() <= FEW));
         // SAFETY: the lengths are as the kernels need them (above); `chosen` found the instructions.
         unsafe {
             match self {
-                Self::Portable => portable::maxima(panels, queries, out),
+                Self::Portable => portable::maxima(panels, queries, out, kept),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => avx2::plain::maxima(panels, queries, out),
+                Self::Avx2 => avx2::plain::maxima(panels, queries, out, kept),
                 #[cfg(target_arch = "x86_64")]
-                Self::AvxVnni => avx2::vnni::maxima(panels, queries, out),
+                Self::AvxVnni => avx2::vnni::maxima(panels, queries, out, kept),
                 #[cfg(target_arch = "x86_64")]
                 Self::Amx if queries.starts.len() >= amx::QUERIES && layout.coarse == 0 => {
                     amx::maxima(panels, queries, out);
                 }
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni | Self::Amx => avx512::maxima(panels, queries, out),
+                Self::Avx512Vnni | Self::Amx => avx512::maxima(panels, queries, out, kept),
             }
         }
     }
@@ -240,6 +248,26 @@ impl Kernels {
         }
     }
 
+    /// Write the places whose bound reaches what is needed, and say how many.
+    ///
+    /// # Panics
+    /// If the statistics, the dots or the lanes are of another number of panels, or if there are fewer places to write
+    /// to than dots.
+    pub fn reaching(self, maxima: Maxima<'_>, kept: Kept<'_>, out: &mut [u32]) -> usize {
+        // SAFETY: `chosen` found the instructions.
+        unsafe {
+            match self {
+                Self::Portable => sweep::reaching(maxima, kept, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => avx2::plain::reaching(maxima, kept, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => avx2::vnni::reaching(maxima, kept, out),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni | Self::Amx => avx512::reaching(maxima, kept, out),
+            }
+        }
+    }
+
     /// Run a plain loop in code compiled for these instructions; see [`compiled_for`].
     #[inline]
     pub fn compiled<R>(self, work: impl FnOnce() -> R) -> R {
@@ -260,26 +288,25 @@ impl Kernels {
         }
     }
 
-    /// Products of rows (row, dim) with a matrix in blocks of [`BLOCK`] columns, `[block][dim][BLOCK]`.
+    /// Products of rows (row, pair) with a matrix in blocks of [`BLOCK`] columns, `[block][pair][BLOCK]`, as
+    /// (row, column). No sum may exceed an int32.
     ///
     /// # Panics
     /// If a length does not fit the others.
-    pub fn project(self, rows: &[f32], dim: usize, matrix: &[f32], out: &mut [f32]) {
-        assert_eq!(matrix.len() % (dim * BLOCK), 0);
-        assert_eq!(rows.len() % dim, 0);
-        assert_eq!(out.len(), rows.len() / dim * (matrix.len() / dim));
-        // SAFETY: `chosen` found the instructions.
+    pub fn project(self, rows: &[Pair], n_pairs: usize, matrix: &[Pair], out: &mut [i32]) {
+        assert_eq!(matrix.len() % (n_pairs * BLOCK), 0);
+        assert_eq!(rows.len() % n_pairs, 0);
+        assert_eq!(out.len(), rows.len() / n_pairs * (matrix.len() / n_pairs));
+        // SAFETY: the lengths fit (above); `chosen` found the instructions.
         unsafe {
             match self {
-                Self::Portable => {
-                    project::project::<1>(rows, dim, matrix, out, |sum, a, b| sum + a * b);
-                }
+                Self::Portable => project::project(rows, n_pairs, matrix, out),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => avx2::plain::project(rows, dim, matrix, out),
+                Self::Avx2 => avx2::plain::project(rows, n_pairs, matrix, out),
                 #[cfg(target_arch = "x86_64")]
-                Self::AvxVnni => avx2::vnni::project(rows, dim, matrix, out),
+                Self::AvxVnni => avx2::vnni::project(rows, n_pairs, matrix, out),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni | Self::Amx => avx512::project(rows, dim, matrix, out),
+                Self::Avx512Vnni | Self::Amx => avx512::project(rows, n_pairs, matrix, out),
             }
         }
     }

@@ -2,24 +2,31 @@
 
 use super::{COARSE, CodeQuery, CodeRows, Hit, LANES, Layout, Look, Panels, Queries};
 
-pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
+pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32], kept: &mut [i32]) {
     let layout = panels.layout;
     let size = LANES * layout.n_bytes();
     let rows = queries.values.chunks_exact(layout.width());
     let n_panels = panels.lanes.len();
     let outs = out.chunks_exact_mut(2 * n_panels);
-    for ((query, &start), out) in rows.zip(queries.starts).zip(outs) {
+    for (number, ((query, &start), out)) in rows.zip(queries.starts).zip(outs).enumerate() {
         let (firsts, seconds) = out.split_at_mut(n_panels);
         let each = panels.bytes.chunks_exact(size).zip(panels.lanes);
-        for ((panel, &lanes), (first, second)) in each.zip(firsts.iter_mut().zip(seconds)) {
+        for (at, ((panel, &lanes), (first, second))) in
+            each.zip(firsts.iter_mut().zip(seconds)).enumerate()
+        {
             let scores = panel_scores(panel, layout, query, start);
             (*first, *second) = (i32::MIN, i32::MIN);
+            let mut dots = [i32::MIN; LANES];
             for (lane, score) in scores.into_iter().enumerate() {
                 if lanes >> lane & 1 == 1 {
                     let dot = score * LANES as i32 + lane as i32;
+                    dots[lane] = dot;
                     *second = (*second).max(dot.min(*first));
                     *first = (*first).max(dot);
                 }
+            }
+            if !kept.is_empty() {
+                kept[(number * n_panels + at) * LANES..][..LANES].copy_from_slice(&dots);
             }
         }
     }

@@ -1,87 +1,27 @@
-//! Rows times a matrix: one loop, compiled for each set of instructions.
+//! Rows times a matrix, in integers of 16 bits: what the paths share.
 
 /// Columns of a block of the matrix.
 pub const BLOCK: usize = 32;
 
-/// Parts that the sums of a single row are made in, so that products do not wait for each other.
-const CHAINS: usize = 4;
+/// Two neighbours of a column, or of a row: what one instruction multiplies and adds.
+pub type Pair = [i16; 2];
 
-/// Products of `rows` (row, dim) with a matrix in blocks, `[block][dim][BLOCK]`, as (row, block · `BLOCK`).
-/// `R` rows at a time keep their sums in registers; `step` adds a product.
-#[inline(always)]
-pub fn project<const R: usize>(
-    rows: &[f32],
-    dim: usize,
-    matrix: &[f32],
-    out: &mut [f32],
-    step: impl Fn(f32, f32, f32) -> f32 + Copy,
-) {
-    let n_columns = matrix.len() / dim;
-    let many = rows.chunks_exact(R * dim);
-    let few = many.remainder();
-    let (first, last) = out.split_at_mut((rows.len() - few.len()) / dim * n_columns);
-    for (rows, out) in many.zip(first.chunks_exact_mut(R * n_columns)) {
-        for (number, block) in matrix.chunks_exact(dim * BLOCK).enumerate() {
-            some::<R>(rows, dim, block, number, out, step);
-        }
-    }
-    for (row, out) in few.chunks_exact(dim).zip(last.chunks_exact_mut(n_columns)) {
-        let blocks = matrix.chunks_exact(dim * BLOCK);
+/// Plain products of `rows` (row, dim / 2) with a matrix in blocks, `[block][dim / 2][BLOCK]`, as (row, block · `BLOCK`).
+pub fn project(rows: &[Pair], n_pairs: usize, matrix: &[Pair], out: &mut [i32]) {
+    let n_columns = matrix.len() / n_pairs;
+    for (row, out) in rows
+        .chunks_exact(n_pairs)
+        .zip(out.chunks_exact_mut(n_columns))
+    {
+        let blocks = matrix.chunks_exact(n_pairs * BLOCK);
         for (block, out) in blocks.zip(out.as_chunks_mut::<BLOCK>().0) {
-            *out = one(row, block, step);
-        }
-    }
-}
-
-/// `R` rows times block number `number`.
-#[inline(always)]
-fn some<const R: usize>(
-    rows: &[f32],
-    dim: usize,
-    block: &[f32],
-    number: usize,
-    out: &mut [f32],
-    step: impl Fn(f32, f32, f32) -> f32 + Copy,
-) {
-    let n_columns = out.len() / R;
-    let rows: [&[f32]; R] = std::array::from_fn(|row| &rows[row * dim..][..dim]);
-    let mut sums = [[0.0_f32; BLOCK]; R];
-    for (column, values) in block.as_chunks::<BLOCK>().0.iter().enumerate() {
-        for (sums, row) in sums.iter_mut().zip(&rows) {
-            for (sum, &value) in sums.iter_mut().zip(values) {
-                *sum = step(*sum, row[column], value);
+            *out = [0; BLOCK];
+            for (own, line) in row.iter().zip(block.as_chunks::<BLOCK>().0) {
+                for (sum, pair) in out.iter_mut().zip(line) {
+                    let products = [0, 1].map(|at| i32::from(own[at]) * i32::from(pair[at]));
+                    *sum += products[0] + products[1];
+                }
             }
         }
     }
-    for (sums, out) in sums.iter().zip(out.chunks_exact_mut(n_columns)) {
-        out[number * BLOCK..][..BLOCK].copy_from_slice(sums);
-    }
-}
-
-/// A row times a block.
-#[inline(always)]
-fn one(row: &[f32], block: &[f32], step: impl Fn(f32, f32, f32) -> f32 + Copy) -> [f32; BLOCK] {
-    let mut chains = [[0.0_f32; BLOCK]; CHAINS];
-    let add = |sums: &mut [f32; BLOCK], own: f32, values: &[f32; BLOCK]| {
-        for (sum, &value) in sums.iter_mut().zip(values) {
-            *sum = step(*sum, own, value);
-        }
-    };
-    let (fours, rest) = row.as_chunks::<CHAINS>();
-    let (lines, last) = block.as_chunks::<BLOCK>().0.as_chunks::<CHAINS>();
-    for (four, lines) in fours.iter().zip(lines) {
-        for (sums, (&own, values)) in chains.iter_mut().zip(four.iter().zip(lines)) {
-            add(sums, own, values);
-        }
-    }
-    for (&own, values) in rest.iter().zip(last) {
-        add(&mut chains[0], own, values);
-    }
-    let mut sums = chains[0];
-    for others in &chains[1..] {
-        for (sum, &other) in sums.iter_mut().zip(others) {
-            *sum += other;
-        }
-    }
-    sums
 }

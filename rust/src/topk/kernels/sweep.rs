@@ -137,16 +137,43 @@ pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
     }
 }
 
+/// Kept dots of the panels of some maxima, and what may be listed of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<'a> {
+    /// (panel, lane), see [`super::Kernels::maxima`].
+    pub dots: &'a [i32],
+    /// Lanes of each panel.
+    pub lanes: &'a [u16],
+    /// Place of the first.
+    pub first: u32,
+}
+
+/// Write the places whose bound is not below what is needed, which may be as many as there are dots; how many.
+#[inline(always)]
+pub fn reaching(maxima: Maxima<'_>, kept: Kept<'_>, out: &mut [u32]) -> usize {
+    let side_step = maxima.step / LANES as f32;
+    let dots = kept.dots.as_chunks::<LANES>().0;
+    let mut n = 0;
+    sweep(
+        maxima,
+        #[inline(always)]
+        |top| {
+            let side = maxima.stats.side(top.panel, side_step, maxima.factors);
+            let first = kept.first + (top.panel * LANES) as u32;
+            for (lane, &dot) in (0..).zip(&dots[top.panel]) {
+                // Without a branch, which nobody could foresee.
+                out[n] = first + lane;
+                let reaches = !(side.bound(dot) < maxima.needed);
+                n += usize::from(reaches & (kept.lanes[top.panel] >> lane & 1 == 1));
+            }
+        },
+    );
+    n
+}
+
 /// How many values are not below a level.
 #[inline(always)]
 pub fn count(values: &[f32], level: f32) -> usize {
-    let mut counts = [0_u32; LANES];
-    let (blocks, rest) = values.as_chunks::<LANES>();
-    for block in blocks {
-        for (count, &value) in counts.iter_mut().zip(block) {
-            *count += u32::from(value >= level);
-        }
-    }
-    let rest = rest.iter().filter(|&&value| value >= level).count();
-    counts.iter().sum::<u32>() as usize + rest
+    let reached = values.iter().map(|&value| u32::from(value >= level));
+    reached.sum::<u32>() as usize
 }

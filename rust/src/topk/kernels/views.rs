@@ -47,6 +47,8 @@ pub struct Panels<'a> {
     pub layout: Layout,
     /// Lanes of each panel that may be listed; `TILE` divides their number.
     pub lanes: &'a [u16],
+    /// Whether few queries ask for them before they read them, since they come from far.
+    pub far: bool,
 }
 
 /// 8-bit queries: rows as wide as an item, and what undoes that the values of items are raised.

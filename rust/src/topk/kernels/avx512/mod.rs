@@ -4,9 +4,9 @@ mod scan;
 
 use std::arch::x86_64::*;
 
-use super::sweep::{Maxima, Top, lane_of};
-use super::{AHEAD, CodeQuery, CodeRows, Hit, LANES, Look};
-use super::{project, unordered};
+use super::sweep::{Kept, Maxima, Top, lane_of};
+use super::unordered;
+use super::{AHEAD, BLOCK, CodeQuery, CodeRows, Hit, LANES, Look, Pair};
 
 pub use scan::{expect, listable, maxima, two_largest_of_four};
 
@@ -139,25 +139,33 @@ pub unsafe fn closer(rows: CodeRows<'_>, queries: &[CodeQuery<'_>], hits: &mut [
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn row_dot(row: *const u8, query: &[i8]) -> i32 {
-    let mut sums = [_mm512_setzero_si512(); 2];
-    for (number, start) in (0..query.len()).step_by(64).enumerate() {
-        let left = query.len() - start;
-        let mask = if left >= 64 {
-            u64::MAX
-        } else {
-            (1 << left) - 1
-        };
-        // SAFETY: bytes `start..start + 64` that the mask leaves exist in both; others are not read.
-        let (items, query) = unsafe {
-            (
-                _mm512_maskz_loadu_epi8(mask, row.add(start).cast()),
-                _mm512_maskz_loadu_epi8(mask, query.as_ptr().add(start)),
-            )
-        };
-        let sum = &mut sums[number % 2];
-        *sum = _mm512_dpbusd_epi32(*sum, items, query);
+    let (lines, rest) = query.as_chunks::<64>();
+    let step = |sums: __m512i, line: usize| {
+        // SAFETY: both have this line, as promised by the caller.
+        unsafe {
+            let items = _mm512_loadu_si512(row.add(64 * line).cast());
+            let query = _mm512_loadu_si512(lines.as_ptr().add(line).cast());
+            _mm512_dpbusd_epi32(sums, items, query)
+        }
+    };
+    let (mut even, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    for line in (1..lines.len()).step_by(2) {
+        even = step(even, line - 1);
+        odd = step(odd, line);
     }
-    _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
+    if lines.len() % 2 == 1 {
+        even = step(even, lines.len() - 1);
+    }
+    if !rest.is_empty() {
+        let mask = (1 << rest.len()) - 1;
+        // SAFETY: the bytes that the mask leaves exist in both; others are not read.
+        unsafe {
+            let items = _mm512_maskz_loadu_epi8(mask, row.add(64 * lines.len()).cast());
+            let query = _mm512_maskz_loadu_epi8(mask, rest.as_ptr());
+            odd = _mm512_dpbusd_epi32(odd, items, query);
+        }
+    }
+    _mm512_reduce_add_epi32(_mm512_add_epi32(even, odd))
 }
 
 /// See [`unordered::dot`].
@@ -176,64 +184,216 @@ pub fn squared_distance(row: &[f32], query: &[f64]) -> f64 {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
     let Maxima {
-        firsts,
-        seconds,
-        stats,
-        step,
-        factors,
-        needed,
+        firsts, seconds, ..
     } = maxima;
-    let columns = [
-        stats.scale,
-        stats.lengths[0],
-        stats.lengths[1],
-        stats.lengths[2],
-        stats.loss,
-    ];
-    assert!(columns.iter().all(|column| column.len() >= firsts.len()));
     assert!(seconds.len() >= firsts.len());
-    let [scale, first, second, third, loss] = columns.map(<[f32]>::as_ptr);
-    let (step, needed) = (_mm512_set1_ps(step / LANES as f32), _mm512_set1_ps(needed));
-    let factors = [
-        _mm512_set1_ps(factors[0]),
-        _mm512_set1_ps(factors[1]),
-        _mm512_set1_ps(factors[2]),
-    ];
+    let needed = _mm512_set1_ps(maxima.needed);
     for block in (0..firsts.len() / LANES * LANES).step_by(LANES) {
-        // SAFETY: all seven hold `LANES` numbers from `block` on.
-        unsafe {
-            let dots = |of: &[i32]| _mm512_loadu_si512(of.as_ptr().add(block).cast());
-            let first = _mm512_mul_ps(factors[0], _mm512_loadu_ps(first.add(block)));
-            let second = _mm512_mul_ps(factors[1], _mm512_loadu_ps(second.add(block)));
-            let third = _mm512_mul_ps(factors[2], _mm512_loadu_ps(third.add(block)));
-            let errors = _mm512_add_ps(_mm512_add_ps(first, second), third);
-            let plus = _mm512_sub_ps(errors, _mm512_loadu_ps(loss.add(block)));
-            let scale = _mm512_mul_ps(step, _mm512_loadu_ps(scale.add(block)));
-            let bound = |dots| _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dots), scale), plus);
-            let most = bound(dots(firsts));
-            let mut reached = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(most, needed);
-            if reached == 0 {
-                continue;
+        let bounds = Bounds::of(&maxima, block);
+        let mut reached = bounds.reached(needed);
+        if reached == 0 {
+            continue;
+        }
+        // SAFETY: there are `LANES` from `block` on.
+        let seconds = unsafe { _mm512_loadu_si512(seconds.as_ptr().add(block).cast()) };
+        let more = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(bounds.of_dots(seconds), needed);
+        let most = values_of(bounds.most);
+        while reached != 0 {
+            let at = reached.trailing_zeros() as usize;
+            take(Top {
+                panel: block + at,
+                lane: lane_of(firsts[block + at]),
+                most: most[at],
+                more: more >> at & 1 == 1,
+            });
+            reached &= reached - 1;
+        }
+    }
+}
+
+/// See [`super::sweep::reaching`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub fn reaching(maxima: Maxima<'_>, kept: Kept<'_>, out: &mut [u32]) -> usize {
+    let dots = kept.dots.as_chunks::<LANES>().0;
+    let n_panels = maxima.firsts.len();
+    assert!(dots.len() == n_panels && kept.lanes.len() == n_panels && out.len() >= kept.dots.len());
+    let needed = _mm512_set1_ps(maxima.needed);
+    let numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let mut n = 0;
+    for block in (0..n_panels / LANES * LANES).step_by(LANES) {
+        let bounds = Bounds::of(&maxima, block);
+        let mut reached = bounds.reached(needed);
+        if reached == 0 {
+            continue;
+        }
+        let (scales, pluses) = (values_of(bounds.scale), values_of(bounds.plus));
+        while reached != 0 {
+            let at = reached.trailing_zeros() as usize;
+            let panel = block + at;
+            // SAFETY: a panel has `LANES` dots; the panels before had at most as many places each, so that there is room for
+            // as many.
+            unsafe {
+                let dots = _mm512_cvtepi32_ps(_mm512_loadu_si512(dots[panel].as_ptr().cast()));
+                let bound = _mm512_mul_ps(dots, _mm512_set1_ps(scales[at]));
+                let bound = _mm512_add_ps(bound, _mm512_set1_ps(pluses[at]));
+                let lanes = kept.lanes[panel];
+                let lanes = _mm512_mask_cmp_ps_mask::<_CMP_NLT_UQ>(lanes, bound, needed);
+                let first = _mm512_set1_epi32((kept.first + (panel * LANES) as u32).cast_signed());
+                let places = _mm512_maskz_compress_epi32(lanes, _mm512_add_epi32(first, numbers));
+                _mm512_storeu_si512(out.as_mut_ptr().add(n).cast(), places);
+                n += lanes.count_ones() as usize;
             }
-            let more = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(bound(dots(seconds)), needed);
-            let mut bounds = [0.0; LANES];
-            _mm512_storeu_ps(bounds.as_mut_ptr(), most);
-            while reached != 0 {
-                let at = reached.trailing_zeros() as usize;
-                take(Top {
-                    panel: block + at,
-                    lane: lane_of(firsts[block + at]),
-                    most: bounds[at],
-                    more: more >> at & 1 == 1,
-                });
-                reached &= reached - 1;
+            reached &= reached - 1;
+        }
+    }
+    n
+}
+
+/// Bounds of [`LANES`] panels.
+struct Bounds {
+    scale: __m512,
+    plus: __m512,
+    /// Of their largest dots.
+    most: __m512,
+}
+
+impl Bounds {
+    /// From a panel on.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    fn of(maxima: &Maxima<'_>, block: usize) -> Self {
+        let Maxima {
+            firsts,
+            stats,
+            step,
+            factors,
+            ..
+        } = maxima;
+        let column = |values: &[f32]| {
+            let values = values[block..block + LANES].as_ptr();
+            // SAFETY: as many stand there.
+            unsafe { _mm512_loadu_ps(values) }
+        };
+        let [first, second, third] = [0, 1, 2].map(|which| {
+            _mm512_mul_ps(_mm512_set1_ps(factors[which]), column(stats.lengths[which]))
+        });
+        let errors = _mm512_add_ps(_mm512_add_ps(first, second), third);
+        let bounds = Self {
+            scale: _mm512_mul_ps(_mm512_set1_ps(step / LANES as f32), column(stats.scale)),
+            plus: _mm512_sub_ps(errors, column(stats.loss)),
+            most: _mm512_setzero_ps(),
+        };
+        let firsts = firsts[block..block + LANES].as_ptr();
+        // SAFETY: as many stand there.
+        let firsts = unsafe { _mm512_loadu_si512(firsts.cast()) };
+        Self {
+            most: bounds.of_dots(firsts),
+            ..bounds
+        }
+    }
+
+    /// Of a dot of each.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    fn of_dots(&self, dots: __m512i) -> __m512 {
+        _mm512_add_ps(
+            _mm512_mul_ps(_mm512_cvtepi32_ps(dots), self.scale),
+            self.plus,
+        )
+    }
+
+    /// Those whose largest dot reaches what is needed.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    fn reached(&self, needed: __m512) -> u16 {
+        _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(self.most, needed)
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn values_of(register: __m512) -> [f32; LANES] {
+    let mut values = [0.0; LANES];
+    // SAFETY: the array is as long as the register.
+    unsafe { _mm512_storeu_ps(values.as_mut_ptr(), register) };
+    values
+}
+
+/// Rows whose sums stay in registers: 8 times the two of a block.
+const ROWS: usize = 8;
+
+/// See [`super::project::project`].
+///
+/// # Safety
+/// `matrix` has whole blocks of `n_pairs` lines, `rows` whole rows, `out` a place for each row and column.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub unsafe fn project(rows: &[Pair], n_pairs: usize, matrix: &[Pair], out: &mut [i32]) {
+    let n_columns = matrix.len() / n_pairs;
+    let n_rows = rows.len() / n_pairs;
+    for first in (0..n_rows).step_by(ROWS) {
+        for (number, block) in matrix.chunks_exact(n_pairs * BLOCK).enumerate() {
+            // SAFETY: rows `first..first + ROWS`, or as many as there are, and their places exist.
+            unsafe {
+                let rows = rows.as_ptr().add(first * n_pairs);
+                let out = out.as_mut_ptr().add(first * n_columns + number * BLOCK);
+                if n_rows - first >= ROWS {
+                    project_block::<ROWS, 1>(rows, block, out, n_columns);
+                    continue;
+                }
+                for row in 0..n_rows - first {
+                    let (rows, out) = (rows.add(row * n_pairs), out.add(row * n_columns));
+                    project_block::<1, 4>(rows, block, out, n_columns);
+                }
             }
         }
     }
 }
 
-/// See [`project::project`]: 8 rows of 32 sums fill 16 registers.
+/// `M` rows times a block, each added up in `CHAINS` parts.
+///
+/// # Safety
+/// Each row has a pair for each line of the block, and `BLOCK` places every `n_columns` of `out`.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn project(rows: &[f32], dim: usize, matrix: &[f32], out: &mut [f32]) {
-    project::project::<8>(rows, dim, matrix, out, |sum, a, b| a.mul_add(b, sum));
+unsafe fn project_block<const M: usize, const CHAINS: usize>(
+    rows: *const Pair,
+    block: &[Pair],
+    out: *mut i32,
+    n_columns: usize,
+) {
+    let lines = block.as_chunks::<BLOCK>().0;
+    let mut chains = [[[_mm512_setzero_si512(); 2]; M]; CHAINS];
+    let add = |sums: &mut [[__m512i; 2]; M], at: usize| {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let line = lines.as_ptr().add(at).cast::<__m512i>();
+            let halves = [line.read_unaligned(), line.add(1).read_unaligned()];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let own = rows.add(row * lines.len() + at).cast::<i32>();
+                let own = _mm512_set1_epi32(own.read_unaligned());
+                for (sum, half) in sums.iter_mut().zip(halves) {
+                    *sum = _mm512_dpwssd_epi32(*sum, half, own);
+                }
+            }
+        }
+    };
+    let even = lines.len() - lines.len() % CHAINS;
+    for first in (0..even).step_by(CHAINS) {
+        for (at, sums) in (first..).zip(&mut chains) {
+            add(sums, at);
+        }
+    }
+    for at in even..lines.len() {
+        add(&mut chains[0], at);
+    }
+    for row in 0..M {
+        for half in 0..2 {
+            let mut sum = chains[0][row][half];
+            for others in &chains[1..] {
+                sum = _mm512_add_epi32(sum, others[row][half]);
+            }
+            // SAFETY: as promised by the caller.
+            unsafe { _mm512_storeu_si512(out.add(row * n_columns + half * 16).cast(), sum) };
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::super::{COARSE, DISTANCE, FEW, LANES, Layout, Panels, Queries, TILE};
 const QUERIES: usize = 6;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
+pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32], kept: &mut [i32]) {
     let (n_panels, n_queries) = (panels.lanes.len(), queries.starts.len());
     let layout = panels.layout;
     let size = LANES * layout.n_bytes();
@@ -29,21 +29,19 @@ pub fn maxima(panels: Panels<'_>, queries: Queries<'_>, out: &mut [i32]) {
                 let share = first * lines / n_queries..(first + m) * lines / n_queries;
                 expect(bytes.wrapping_add(TILE * size), share);
             }
-            // SAFETY: rows `first..first + m` exist in all three, and a row of `out` has twice `n_panels` places.
+            // SAFETY: rows `first..first + m` exist in all three, and a row of `out` has twice `n_panels` places; where
+            // anything is kept, that of each of the few has `LANES` times as many.
             unsafe {
                 let values = queries.values.as_ptr().add(first * layout.width());
                 let starts = queries.starts.as_ptr().add(first);
                 let out = out.as_mut_ptr().add(first * 2 * n_panels + number * TILE);
+                let place = number * TILE * LANES;
+                let kept = (!kept.is_empty()).then(|| kept.as_mut_ptr().add(place));
+                let of_few = (out, kept, n_panels);
                 match m {
                     QUERIES if n_queries > FEW => tile.maxima(values, starts, out, n_panels),
-                    1 => tile.maxima_of_few::<1, 8>(values, starts, out, n_panels),
-                    2 => tile.maxima_of_few::<2, 4>(values, starts, out, n_panels),
-                    3 => tile.maxima_of_few::<3, 2>(values, starts, out, n_panels),
-                    4 => tile.maxima_of_few::<4, 2>(values, starts, out, n_panels),
-                    5 => tile.maxima_of_few::<5, 2>(values, starts, out, n_panels),
-                    6 => tile.maxima_of_few::<6, 2>(values, starts, out, n_panels),
-                    7 => tile.maxima_of_few::<7, 2>(values, starts, out, n_panels),
-                    _ => tile.maxima_of_few::<FEW, 2>(values, starts, out, n_panels),
+                    _ if panels.far => tile.maxima_of_some::<true>(m, values, starts, of_few),
+                    _ => tile.maxima_of_some::<false>(m, values, starts, of_few),
                 }
             }
         }
@@ -67,18 +65,46 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
-    /// As [`Self::maxima`], panel after panel: few queries wait for memory, which is quickest at one stream.
+    /// As [`Self::maxima_of_few`], for `m` queries.
     ///
     /// # Safety
-    /// As there, with `M` queries.
+    /// As there.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    unsafe fn maxima_of_few<const M: usize, const CHAINS: usize>(
+    unsafe fn maxima_of_some<const FAR: bool>(
+        &self,
+        m: usize,
+        values: *const i8,
+        starts: *const i32,
+        out: (*mut i32, Option<*mut i32>, usize),
+    ) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match m {
+                1 => self.maxima_of_few::<1, 8, FAR>(values, starts, out),
+                2 => self.maxima_of_few::<2, 4, FAR>(values, starts, out),
+                3 => self.maxima_of_few::<3, 2, FAR>(values, starts, out),
+                4 => self.maxima_of_few::<4, 2, FAR>(values, starts, out),
+                5 => self.maxima_of_few::<5, 2, FAR>(values, starts, out),
+                6 => self.maxima_of_few::<6, 2, FAR>(values, starts, out),
+                7 => self.maxima_of_few::<7, 2, FAR>(values, starts, out),
+                _ => self.maxima_of_few::<FEW, 2, FAR>(values, starts, out),
+            }
+        }
+    }
+
+    /// As [`Self::maxima`], panel after panel: few queries wait for memory, which is quickest at one stream. All dots
+    /// are kept if there is room for them.
+    ///
+    /// # Safety
+    /// As there, with `M` queries; rows of what is kept lie `LANES * n_panels` apart.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn maxima_of_few<const M: usize, const CHAINS: usize, const FAR: bool>(
         &self,
         values: *const i8,
         starts: *const i32,
-        out: *mut i32,
-        n_panels: usize,
+        (out, kept, n_panels): (*mut i32, Option<*mut i32>, usize),
     ) {
         let size = LANES * self.layout.n_bytes();
         let mut sums = [[_mm512_setzero_si512(); TILE]; M];
@@ -86,12 +112,20 @@ impl Tile<'_> {
         unsafe {
             for panel in 0..TILE {
                 let bytes = self.bytes.add(panel * size);
-                let dots = dots_of_one::<M, CHAINS>(bytes, self.layout, values, starts);
+                let dots = dots_of_one::<M, CHAINS, FAR>(bytes, self.layout, values, starts);
                 for (sums, dots) in sums.iter_mut().zip(dots) {
                     sums[panel] = dots;
                 }
             }
-            self.keep(sums, out, n_panels);
+            if let Some(kept) = kept {
+                for (row, &sums) in sums.iter().enumerate() {
+                    let kept = kept.add(row * n_panels * LANES);
+                    for (panel, dots) in listable(sums, *self.lanes).into_iter().enumerate() {
+                        _mm512_storeu_si512(kept.add(panel * LANES).cast(), dots);
+                    }
+                }
+            }
+            self.write(sums, out, n_panels);
         }
     }
 
@@ -104,7 +138,7 @@ impl Tile<'_> {
         // SAFETY: four panels stand at `bytes`; the rest as promised by the caller.
         unsafe {
             let sums = dots_of_four(self.bytes, self.layout, values, starts);
-            self.keep(sums, out, n_panels);
+            self.write(sums, out, n_panels);
         }
     }
 
@@ -114,7 +148,7 @@ impl Tile<'_> {
     /// `out` points to `M` pairs of rows that lie `n_panels` apart and have [`TILE`] places.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    unsafe fn keep<const M: usize>(
+    unsafe fn write<const M: usize>(
         &self,
         dots: [[__m512i; TILE]; M],
         out: *mut i32,
@@ -195,7 +229,7 @@ pub fn two_largest_of_four([a, b, c, d]: [__m512i; TILE]) -> (__m128i, __m128i) 
 /// `starts`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn dots_of_one<const M: usize, const CHAINS: usize>(
+unsafe fn dots_of_one<const M: usize, const CHAINS: usize, const FAR: bool>(
     panel: *const u8,
     layout: Layout,
     values: *const i8,
@@ -204,7 +238,9 @@ unsafe fn dots_of_one<const M: usize, const CHAINS: usize>(
     let width = layout.width();
     let line_at = |line: usize| {
         let line = panel.wrapping_add(64 * line);
-        _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(DISTANCE).cast());
+        if FAR {
+            _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(DISTANCE).cast());
+        }
         // SAFETY: as promised by the caller; this and what follows read as `dots_of_four` does.
         unsafe { _mm512_loadu_si512(line.cast()) }
     };

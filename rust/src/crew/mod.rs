@@ -4,17 +4,22 @@
 //! there is work left, joins in. A call that takes longer than waking up wakes its helpers; a shorter one does where it
 //! follows another, for those to come.
 
-use std::cell::Cell;
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+mod helper;
+mod meeting;
+mod parts;
+
+#[cfg(test)]
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::helper::{Helper, LINGER};
 use crate::parallel::available_threads;
+use helper::{Helper, LINGER};
+use meeting::Meeting;
 
-/// Looks at whether the others are there before the system may give the core to somebody else.
-const SPINS: usize = 1 << 12;
+pub use meeting::{Apart, Hand};
+pub use parts::Parts;
 
 /// The helpers of a process, for one call at a time.
 #[derive(Debug)]
@@ -46,27 +51,6 @@ pub trait Work {
     fn step(&mut self) -> bool;
     /// What comes after that.
     fn finish(&mut self, hand: &Hand<'_>);
-}
-
-/// One of those who work together.
-#[derive(Debug)]
-pub struct Hand<'a> {
-    meeting: &'a Meeting,
-    is_caller: bool,
-    has_met: Cell<bool>,
-}
-
-/// Parts of a work. Each hand has its own, much the same at every call, and takes others' when these are done.
-#[derive(Debug)]
-pub struct Parts(Mutex<Vec<Range<usize>>>);
-
-/// Where all hands wait for each other, once.
-#[derive(Debug)]
-struct Meeting {
-    expected: AtomicUsize,
-    arrived: AtomicUsize,
-    /// Helpers that are done.
-    done: AtomicUsize,
 }
 
 impl Crew {
@@ -114,25 +98,26 @@ impl Crew {
     }
 
     /// Let hands work together until there is nothing left to do; `make` gives each its work, by its number. The
-    /// caller is number 0.
-    pub fn together<W: Work>(&self, make: impl Fn(usize) -> W + Sync) {
+    /// caller is number 0. When they meet each may tell the others so many numbers. Says which helpers came.
+    pub fn together<W: Work>(
+        &self,
+        n_words: usize,
+        make: impl Fn(usize) -> W + Sync,
+    ) -> Vec<usize> {
         if self.wakes {
             self.helpers.iter().for_each(Helper::wake);
         }
-        let meeting = Meeting {
-            expected: AtomicUsize::new(1),
-            arrived: AtomicUsize::new(0),
-            done: AtomicUsize::new(0),
-        };
+        let meeting = Meeting::new(self.n_hands(), n_words);
         let mut absent = self.helpers.iter().zip(1..).collect();
-        self.go_on(&mut absent, &meeting, make(0), &make);
+        self.go_on(&mut absent, meeting.join(0), make(0), &make);
+        meeting.present().skip(1).collect()
     }
 
     /// The caller's work, with whoever of the absent comes to it.
     fn go_on<W: Work>(
         &self,
         absent: &mut Vec<(&Arc<Helper>, usize)>,
-        meeting: &Meeting,
+        hand: Hand<'_>,
         mut own: W,
         make: &(impl Fn(usize) -> W + Sync),
     ) {
@@ -140,27 +125,20 @@ impl Crew {
             let awake = absent.iter().position(|(helper, _)| self.has(helper));
             if let Some(at) = awake {
                 let (helper, number) = absent.swap_remove(at);
-                meeting.expected.fetch_add(1, Ordering::AcqRel);
-                let other = || {
-                    let hand = meeting.hand(false);
+                let joined = hand.meeting().join(number);
+                let other = move || {
                     let mut work = make(number);
                     while work.step() {}
-                    work.finish(&hand);
+                    work.finish(&joined);
                 };
-                return helper.beside(other, || self.go_on(absent, meeting, own, make));
+                return helper.beside(other, move || self.go_on(absent, hand, own, make));
             }
             if !own.step() {
                 break;
             }
         }
-        own.finish(&meeting.hand(true));
-        let n_others = meeting.expected.load(Ordering::Acquire) - 1;
-        for _ in 0..SPINS {
-            if meeting.done.load(Ordering::Acquire) == n_others {
-                break;
-            }
-            std::hint::spin_loop();
-        }
+        own.finish(&hand);
+        hand.look_for_the_others();
     }
 
     #[cfg_attr(not(test), allow(clippy::unused_self))]
@@ -181,72 +159,6 @@ impl Drop for Crew {
             home.last.store(home.now(), Ordering::Relaxed);
             home.taken.store(false, Ordering::Release);
         }
-    }
-}
-
-impl Meeting {
-    fn hand(&self, is_caller: bool) -> Hand<'_> {
-        Hand {
-            meeting: self,
-            is_caller,
-            has_met: Cell::new(false),
-        }
-    }
-}
-
-impl Hand<'_> {
-    /// How many work together.
-    pub fn n_hands(&self) -> usize {
-        self.meeting.expected.load(Ordering::Acquire)
-    }
-
-    /// Wait until all hands are here, at most once.
-    pub fn meet(&self) {
-        self.has_met.set(true);
-        // The caller, who is one of them, arrives when all others are counted.
-        let Meeting {
-            expected, arrived, ..
-        } = self.meeting;
-        arrived.fetch_add(1, Ordering::AcqRel);
-        let mut spins = 0;
-        while arrived.load(Ordering::Acquire) < expected.load(Ordering::Acquire) {
-            spins += 1;
-            if spins < SPINS {
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
-            }
-        }
-    }
-}
-
-impl Drop for Hand<'_> {
-    fn drop(&mut self) {
-        // Nobody waits for one who panicked.
-        if !self.has_met.get() {
-            self.meeting.arrived.fetch_add(1, Ordering::AcqRel);
-        }
-        if !self.is_caller {
-            self.meeting.done.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-}
-
-impl Parts {
-    /// So many, for so many hands.
-    pub fn new(n_parts: usize, n_hands: usize) -> Self {
-        let start = |hand: usize| hand * n_parts / n_hands;
-        let ranges = (0..n_hands).map(|hand| start(hand)..start(hand + 1));
-        Self(Mutex::new(ranges.collect()))
-    }
-
-    /// The next for the hand of this number.
-    pub fn take(&self, number: usize) -> Option<usize> {
-        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        left[number].next().or_else(|| {
-            let most = left.iter_mut().max_by_key(|parts| parts.end - parts.start);
-            most?.next_back()
-        })
     }
 }
 
@@ -311,7 +223,7 @@ mod tests {
         fn finish(&mut self, hand: &Hand<'_>) {
             assert!(self.panics != Some(self.number), "as asked");
             self.before.fetch_add(1, Ordering::AcqRel);
-            hand.meet();
+            hand.meet(std::iter::empty());
             let n_met = self.before.load(Ordering::Acquire);
             assert!(n_met == hand.n_hands() || self.panics.is_some());
         }
@@ -321,7 +233,7 @@ mod tests {
     fn count(crew: &Crew, n_parts: usize, panics: Option<usize>) -> (Vec<usize>, usize) {
         let parts = Parts::new(n_parts, crew.n_hands());
         let (taken, before) = (Mutex::default(), AtomicUsize::new(0));
-        crew.together(|number| Counter {
+        crew.together(0, |number| Counter {
             number,
             parts: &parts,
             taken: &taken,
@@ -352,13 +264,6 @@ mod tests {
     fn who_comes_late_finds_nothing_left() {
         let crew = Crew::late(3, usize::MAX);
         assert_eq!(count(&crew, 5, None), (vec![0, 4, 2, 3, 1], 1));
-    }
-
-    #[test]
-    fn a_hand_begins_with_its_own_and_ends_with_others() {
-        let parts = Parts::new(4, 2);
-        let taken = [0, 1, 0, 0, 1].map(|number| parts.take(number));
-        assert_eq!(taken, [Some(0), Some(2), Some(1), Some(3), None]);
     }
 
     #[test]

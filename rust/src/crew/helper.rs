@@ -46,10 +46,16 @@ impl Helper {
 
     /// Let it look for work, unless it already does.
     pub fn wake(self: &Arc<Self>) {
-        let asleep =
-            self.state
-                .compare_exchange(ASLEEP, WAKING, Ordering::AcqRel, Ordering::Acquire);
-        if asleep.is_err() {
+        // Most calls find it awake, and only read.
+        let is_asleep = || self.state.load(Ordering::Acquire) == ASLEEP;
+        let wakes = || {
+            let order = Ordering::AcqRel;
+            let taken = self
+                .state
+                .compare_exchange(ASLEEP, WAKING, order, Ordering::Acquire);
+            taken.is_ok()
+        };
+        if !is_asleep() || !wakes() {
             return;
         }
         self.thread.leave_this_core();
