@@ -55,8 +55,8 @@ def run(benchmark, items, queries, source, *, rounds=9, hnsw=False, slow=True) -
     )
 
 
-def run_one_by_one(benchmark, items, source, *, rounds) -> None:
-    """A hundred different queries, one at a time."""
+def run_one_by_one(benchmark, items, source, *, rounds, warm=0) -> None:
+    """A hundred different queries, one at a time; ``warm``: after as many hundreds before them."""
     index = ItemIndex(items)
     searchers = Searchers(items)
     singles = np.split(real().prompts[:100], 100)
@@ -69,6 +69,7 @@ def run_one_by_one(benchmark, items, source, *, rounds) -> None:
             if name not in {"usearch exact", "faiss flat"}  # the slowest for one query
         },
         rounds=rounds,
+        warm=warm,
         notes={"vectors": source, "unit": "100 queries, one after another", **restricted()},
     )
 
@@ -91,6 +92,12 @@ def bench_one_of_12101(benchmark) -> None:
 def bench_one_of_12101_mean_of_100(benchmark) -> None:
     data = real()
     run_one_by_one(benchmark, data.items, data.source, rounds=20)
+
+
+def bench_one_of_12101_in_a_stream(benchmark) -> None:
+    """As the one before, of a server that is never idle: caches and clocks are as they stay."""
+    data = real()
+    run_one_by_one(benchmark, data.items, data.source, rounds=20, warm=10)
 
 
 @pytest.mark.skipif(ONLY_AVX2, reason="the catalogue of real titles is enough")

@@ -33,27 +33,34 @@ def compete(
     peers: Mapping[str, Callable[[], Any]],
     *,
     rounds: int = 9,
+    warm: int = 0,
     notes: Mapping[str, str] | None = None,
     approximate: frozenset[str] = frozenset(),
 ) -> None:
     """Time ours by pytest-benchmark and each peer once before every round of ours.
 
     ``extra_info`` of the result gets the peers' seconds, the fastest exact peer and our ratio to
-    it, round by round: rounds are compared with themselves only.
+    it, round by round: rounds are compared with themselves only. Each is called ``warm`` times
+    before it is timed: then it is timed in the middle of a stream of calls, not after a rest.
     """
     seconds: dict[str, list[float]] = {name: [] for name in peers}
     ours()
     for peer in peers.values():
         peer()  # first calls allocate, start threads, load code
 
+    def begin(contestant: Callable[[], Any]) -> None:
+        rest()
+        for _ in range(warm):
+            contestant()
+
     def run_peers() -> None:
         for name, peer in peers.items():
             if sum(seconds[name]) < SECONDS or len(seconds[name]) < 2:
-                rest()
+                begin(peer)
                 start = time.perf_counter()
                 peer()
                 seconds[name].append(time.perf_counter() - start)
-        rest()
+        begin(ours)
 
     benchmark.pedantic(ours, setup=run_peers, rounds=rounds, warmup_rounds=0)
     mine = list(benchmark.stats.stats.data)

@@ -92,6 +92,9 @@ fn stay_on(_: usize) {}
 pub struct Movable {
     #[cfg(target_os = "linux")]
     thread: OnceLock<Pid>,
+    /// Where it was last kept: to keep it there again takes as long as a short search.
+    #[cfg(target_os = "linux")]
+    kept: Mutex<Option<CpuSet>>,
 }
 
 impl Movable {
@@ -107,8 +110,10 @@ impl Movable {
         #[cfg(target_os = "linux")]
         if let (Some(&thread), Ok(mut others)) = (self.thread.get(), sched_getaffinity(None)) {
             others.unset(sched_getcpu());
-            if others.count() > 0 {
-                let _ = sched_setaffinity(Some(thread), &others);
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if others.count() > 0 && *kept != Some(others) {
+                let moved = sched_setaffinity(Some(thread), &others);
+                *kept = moved.is_ok().then_some(others);
             }
         }
     }

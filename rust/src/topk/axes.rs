@@ -34,16 +34,18 @@ const TILES: f64 = 0.25;
 const SHARED: usize = 4;
 /// Bytes of a usual front.
 const FRONT: usize = 128;
+
 /// How fronts are read from somewhere.
 struct Reading {
     /// So many queries read them. More of them wait less for the panels than for what fronts leave.
     few: usize,
     /// What a line of 4-bit values costs, in lines of 8-bit values.
     line: f64,
-    /// What a survivor costs.
+    /// What a survivor costs, in the same.
     survivor: f64,
 }
 
+/// A core's own caches hold fronts, and a single query finds survivors item by item.
 const FROM_CACHE: Reading = Reading {
     few: 1,
     line: 1.5,
