@@ -65,9 +65,9 @@ impl<T> From<Vec<T>> for Array<T> {
     }
 }
 
-/// Bytes from which on an array is worth large pages.
-const LARGE: usize = 1 << 19;
+/// Bytes of a large page, and those from which on an array is worth some: it takes up twice as much at most.
 const PAGE: usize = 1 << 21;
+const LARGE: usize = PAGE / 2;
 
 impl<T: Plain> Array<T> {
     /// A copy that lies in pages as large as the system has, where it is large: rows that are read in no

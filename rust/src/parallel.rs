@@ -92,9 +92,9 @@ fn stay_on(_: usize) {}
 pub struct Movable {
     #[cfg(target_os = "linux")]
     thread: OnceLock<Pid>,
-    /// Where it was last kept: to keep it there again takes as long as a short search.
+    /// Where it was last sent: to send it there again takes as long as a short search.
     #[cfg(target_os = "linux")]
-    kept: Mutex<Option<CpuSet>>,
+    sent: Mutex<Option<CpuSet>>,
 }
 
 impl Movable {
@@ -110,10 +110,10 @@ impl Movable {
         #[cfg(target_os = "linux")]
         if let (Some(&thread), Ok(mut others)) = (self.thread.get(), sched_getaffinity(None)) {
             others.unset(sched_getcpu());
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if others.count() > 0 && *kept != Some(others) {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            if others.count() > 0 && *sent != Some(others) {
                 let moved = sched_setaffinity(Some(thread), &others);
-                *kept = moved.is_ok().then_some(others);
+                *sent = moved.is_ok().then_some(others);
             }
         }
     }
@@ -146,10 +146,13 @@ fn parse_threads(text: &str) -> Result<usize> {
     if text.is_empty() {
         return Ok(available_threads());
     }
-    let number = text.parse().ok().filter(|&number: &usize| number > 0);
-    number.ok_or_else(|| {
+    let number = text.parse().ok().filter(|&number: &u32| number > 0);
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.filter(|&number| is_plain && i32::try_from(number).is_ok());
+    number.map(|number| number as usize).ok_or_else(|| {
+        let most = i32::MAX;
         CoreError::Config(format!(
-            "{THREADS_VARIABLE} must be a whole number of at least 1, got '{text}'"
+            "{THREADS_VARIABLE} must be a whole number from 1 to {most}, got '{text}'"
         ))
     })
 }
@@ -317,9 +320,9 @@ mod tests {
     fn a_number_of_threads_is_read() {
         assert_eq!(parse_threads(" 3 "), Ok(3));
         assert_eq!(parse_threads(" "), Ok(available_threads()));
-        for text in ["0", "-1", "two", "1.5", "99999999999999999999999"] {
+        for text in ["0", "-1", "+3", "two", "1.5", "2147483648", "99999999999"] {
             let error = parse_threads(text).unwrap_err().to_string();
-            assert!(error.starts_with("LLMSEQ_NUM_THREADS must be a whole number of at least 1"));
+            assert!(error.starts_with("LLMSEQ_NUM_THREADS must be a whole number from 1 to"));
             assert!(error.ends_with(&format!("got '{text}'")), "{error}");
         }
     }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 import llmseq.core
 from llmseq.core import cpu, cpu_path, cpu_paths, top_k
-from llmseq.core.threads import thread_count
+from llmseq.core.threads import VARIABLE, thread_count
 from llmseq.errors import ConfigError
 from llmseq.testing import reference
 
@@ -83,17 +84,17 @@ def test_a_path_that_is_not_here_is_named(kernels, monkeypatch):
 
 
 def test_the_argument_goes_before_the_variable(monkeypatch):
-    monkeypatch.setenv("LLMSEQ_NUM_THREADS", "3")
+    monkeypatch.setenv(VARIABLE, "3")
     assert thread_count() == 3
     assert thread_count(2) == 2
-    monkeypatch.setenv("LLMSEQ_NUM_THREADS", " ")
+    monkeypatch.setenv(VARIABLE, " ")
     assert thread_count() == llmseq.core.thread_count() >= 1
 
 
-@pytest.mark.parametrize("text", ["0", "two", "-1", "1.5"])
+@pytest.mark.parametrize("text", ["0", "two", "-1", "+3", "1.5", "4294967296"])
 def test_a_wrong_variable_is_named(monkeypatch, text):
-    monkeypatch.setenv("LLMSEQ_NUM_THREADS", text)
-    with pytest.raises(ConfigError, match=f"LLMSEQ_NUM_THREADS must be a whole number .* '{text}'"):
+    monkeypatch.setenv(VARIABLE, text)
+    with pytest.raises(ConfigError, match=rf"LLMSEQ_NUM_THREADS must be a whole number .* '{re.escape(text)}'"):
         top_k([[1.0]], [[1.0]], 1)
 
 

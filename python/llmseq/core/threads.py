@@ -5,6 +5,9 @@ from __future__ import annotations
 from llmseq import _core
 from llmseq.core.arrays import count
 
+VARIABLE = "LLMSEQ_NUM_THREADS"
+"""Read by the core at every call that names no number."""
+
 
 def thread_count(n_threads: int | None = None) -> int:
     """Threads that a kernel will use.

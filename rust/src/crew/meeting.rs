@@ -88,6 +88,7 @@ impl Meeting {
     }
 
     fn place(&self, number: usize, at: usize) -> &AtomicU64 {
+        debug_assert!(at < self.lines_of_each * LINE, "the next hand's place");
         &self.lines[number * self.lines_of_each + at / LINE][at % LINE]
     }
 }

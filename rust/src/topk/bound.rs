@@ -1,6 +1,6 @@
 //! How far a score may lie above what the 8-bit scan says of it, in the worst case.
 //!
-//! Write u = 2⁻²⁴, γ = d u / (1 − d u), q for a query and e for an item, both after a multiplication by a
+//! Write u = 2⁻²⁴, q for a query and e for an item, both after a multiplication by a
 //! power of two that brings the largest length to at most 1 (which rounds nothing but values that it makes
 //! subnormal; `TINY` pays for these and for all other underflow).
 //!
@@ -10,9 +10,9 @@
 //! **Projection.** The columns of P (d × w) are integers A times 2⁻ᵉ and nearly orthonormal: ‖PᵀP − I‖ ≤ δ, computed
 //! in float64 when the index is made, as ‖M‖⁴ = ‖M⁴‖ ≤ ‖M⁴‖_F. A vector x is first rounded to x̂, integers X of 16 bits times
 //! a step s, and the dots of integers are exact: |X·A_a| ≤ ‖X‖ ‖A_a‖ ≤ (‖x‖ / s + √d / 2) 2ᵉ (1 + δ), which the choice of s
-//! keeps below 2³¹. s is ‖x‖ times at most σ, the larger of 1 / 32767 and what this needs, so that ‖x − x̂‖ ≤ √d s / 2
-//! (and a hundredth of it, since x / s is rounded too); the dots are rounded once to float32. So for p = fl(Pᵀq̂) and
-//! a = fl(Pᵀẑ), ‖p − Pᵀq‖ ≤ η ‖q‖ with η = (1 + δ) (0.51 √d σ + 4 u), and ‖a − Pᵀz‖ ≤ η ‖z‖. With t = q − P p and
+//! keeps below 2³¹. s is ‖x‖ times at most σ, the larger of 1 / 32767 and what this needs; x / s, below 2¹⁵, is rounded
+//! by 2⁻⁸ at most before it is rounded to integers, so that ‖x − x̂‖ ≤ 0.504 √d s. The dots are rounded to float64 and to float32.
+//! So for p = fl(Pᵀq̂) and a = fl(Pᵀẑ), ‖p − Pᵀq‖ ≤ η ‖q‖ with η = (1 + δ) (0.51 √d σ + 4 u), and ‖a − Pᵀz‖ ≤ η ‖z‖. With t = q − P p and
 //! r = z − P a
 //!
 //! * q·z = (t + P p)·(r + P a) = t·r + t·P a + P p·r + P p·P a;

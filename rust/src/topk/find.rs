@@ -10,6 +10,9 @@ use super::rank::{Planted, Ranker, Ranking};
 use super::seed::Seed;
 use crate::crew::Hand;
 
+/// Numbers that hands tell each other of each query.
+pub const WORDS: usize = 2;
+
 /// What all queries of a search share.
 #[derive(Debug, Clone, Copy)]
 pub struct Finder<'a> {
@@ -70,9 +73,11 @@ impl Finder<'_> {
         }
         if hand.n_hands() > 1 {
             let n = gatherer.share(scanned, ranker.k);
-            hand.meet(rankings.iter_mut().map(|ranking| ranking.tells(n).into()));
-            for (which, ranking) in rankings.iter_mut().enumerate() {
-                ranking.hears(hand.heard(which).map(Planted::from), ranker.k);
+            let told = rankings.iter_mut().flat_map(|ranking| ranking.tells(n));
+            hand.meet(told.map(u64::from));
+            for (number, ranking) in rankings.iter_mut().enumerate() {
+                let heard = |which| hand.heard(WORDS * number + which).map(Planted::from);
+                ranking.hears([heard(0), heard(1)], ranker.k);
             }
         }
         for (at, wanted) in wanted.iter_mut().enumerate() {

@@ -2,7 +2,8 @@
 //!
 //! A scan of all panels keeps the two largest dots of each with each query. Where the bound of the first alone
 //! reaches what a query needs, that item is a candidate; where the second does too, the panel is looked at again,
-//! panel by panel for all queries of a group, since memory limits that.
+//! panel by panel for all queries of a group, since memory limits that. Where all dots are kept, candidates are
+//! found item by item, and no panel is looked at again.
 
 use std::ops::Range;
 
@@ -90,7 +91,7 @@ impl Wanted {
 
 impl Gatherer<'_> {
     /// Give a query the items that look best, one of a panel: this hand's share of `k`, and as many as may be
-    /// excluded. Where the scan reads a part of an item, four times as many are looked at: the best by that part are
+    /// excluded. Where the scan reads a part of an item, several times as many are looked at: the best by that part are
     /// not the best, and what `k` items are known to have decides how many panels must be looked at.
     pub fn seed(
         self,

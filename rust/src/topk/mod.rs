@@ -1,8 +1,8 @@
 //! Exact top-k over dense vectors.
 //!
 //! A scan of 8-bit copies of the items (`store`, `kernels`) with a proven bound (`bound`) leaves a few more items
-//! than are asked for; the canonical score (`canonical`) of these alone decides the list. The scan keeps two
-//! numbers for each query and panel of 16 items, never the scores.
+//! than are asked for; the canonical score (`canonical`) of these alone decides the list. Of many
+//! queries the scan keeps two numbers for each panel of 16 items, never the scores.
 
 mod axes;
 mod bound;
@@ -145,7 +145,7 @@ impl ItemIndex {
         let order = space.order(&rows, kernels);
         let loss = similarity == Similarity::Euclidean;
         let store = Store::new(&rows, &space, order, loss, kernels);
-        let longest = space.longest(&rows, kernels);
+        let longest = space.longest(&rows);
         Ok(Self::assemble(rows, similarity, space, store, longest))
     }
 

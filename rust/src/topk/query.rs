@@ -12,8 +12,8 @@ use super::space::{Projected, Space, dot, length, scaled};
 /// A few queries that are searched together.
 #[derive(Debug, Default)]
 pub struct Group {
-    /// 8-bit values for the panels, (query, width), and what their dots start from; where dots are kept, for as much of
-    /// them as has fronts.
+    /// 8-bit values for the panels, (query, width), and what their dots start from. Where dots are kept these are not
+    /// looked at, and the width is that of the front, rounded up to a block of axes.
     pub values: Vec<i8>,
     pub starts: Vec<i32>,
     /// Whether the scan of all panels reads their fronts alone.

@@ -39,7 +39,7 @@ pub struct Ranking {
 }
 
 /// So many items of a hand have this score at least: what it tells the others of a query.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Planted {
     n: u32,
     score: f32,
@@ -77,25 +77,27 @@ impl Ranking {
         );
     }
 
-    /// What the best `n` have, or all if there are fewer.
-    pub fn tells(&mut self, n: usize) -> Planted {
+    /// What the best `n` have, and what all have.
+    pub fn tells(&mut self, n: usize) -> [Planted; 2] {
         let most = self.best.len();
         keep_best(&mut self.best, most);
-        let n = n.min(most);
-        Planted {
+        [n.min(most), most].map(|n| Planted {
             n: n as u32,
             score: n
                 .checked_sub(1)
                 .map_or(f32::INFINITY, |last| self.best[last].score),
-        }
+        })
     }
 
-    /// Raise the floor to what `k` items of all hands have.
-    pub fn hears(&mut self, told: impl Iterator<Item = Planted>, k: usize) {
-        let (n, score) = told.fold((0, f32::INFINITY), |(n, least), planted| {
-            (n + planted.n as usize, least.min(planted.score))
+    /// Raise the floor to what `k` items of all hands have. What `told` gives are shares of `k` first, the higher score, and
+    /// then all: a hand with many excluded items may have less than its share, and another more.
+    pub fn hears<I: Iterator<Item = Planted>>(&mut self, told: [I; 2], k: usize) {
+        let sums = told.map(|told| {
+            told.fold((0, f32::INFINITY), |(n, least), planted| {
+                (n + planted.n as usize, least.min(planted.score))
+            })
         });
-        if n >= k {
+        if let Some((_, score)) = sums.into_iter().find(|&(n, _)| n >= k) {
             self.floor = self.floor.max(score);
         }
     }
@@ -173,6 +175,53 @@ impl Ranker<'_> {
         if best.len() > before && best.len() >= self.k {
             keep_best(best, self.k);
             *floor = floor.max(best[self.k - 1].score);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With scores from `first` downwards.
+    fn ranking(n: usize, first: f32) -> Ranking {
+        let scored = (0..n).map(|at| Scored {
+            item: at as u32,
+            score: first - at as f32,
+        });
+        Ranking {
+            best: scored.rev().collect(),
+            floor: f32::NEG_INFINITY,
+            ..Ranking::default()
+        }
+    }
+
+    #[test]
+    fn hands_know_what_all_have() {
+        let k = 20;
+        // As many as asked; one with less than its share, another with more; too few.
+        for (n_own, n_other, floor) in [
+            (10, 10, Some(51.0)),
+            (13, 12, Some(51.0)),
+            (9, 11, Some(50.0)),
+            (9, 10, None),
+        ] {
+            let mut hands = [ranking(n_own, 100.0), ranking(n_other, 60.0)];
+            let told = hands.each_mut().map(|hand| hand.tells(10));
+            let words = told
+                .as_flattened()
+                .iter()
+                .map(|&planted| u64::from(planted));
+            let words: Vec<u64> = words.collect();
+            for hand in &mut hands {
+                let heard = [0, 1].map(|which| [words[which], words[2 + which]]);
+                hand.hears(heard.map(|words| words.into_iter().map(Planted::from)), k);
+                assert_eq!(
+                    hand.floor,
+                    floor.unwrap_or(f32::NEG_INFINITY),
+                    "{n_own} {n_other}"
+                );
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use super::canonical::Similarity;
-use super::find::{Finder, Scratch};
+use super::find::{Finder, Scratch, WORDS};
 use super::gather::{Gatherer, Scanned};
 use super::kernels::{Kernels, LANES};
 use super::plan::{Cut, Plan};
@@ -186,7 +186,7 @@ impl Task<'_> {
         let mut desks = self.index.desks.lend(Desks::default);
         desks.work(|desks| {
             desks.resize_with(desks.len().max(crew.n_hands()), Default::default);
-            let came = crew.together(n_queries, |number| Share {
+            let came = crew.together(WORDS * n_queries, |number| Share {
                 task: self,
                 number,
                 parts: &parts,
@@ -294,18 +294,20 @@ mod tests {
 
     #[test]
     fn hands_together_find_what_one_finds() {
-        let (n_items, dim, n_queries) = (1500, 96, 11);
-        let (items, queries) = (rows(n_items, dim), rows(n_queries, dim));
+        let (n_items, dim, most_queries) = (1500, 96, 11);
+        let (items, queries) = (rows(n_items, dim), rows(most_queries, dim));
         let matrix = |rows, n| Matrix::new(rows, n, dim, "rows").unwrap();
-        let excluded: Vec<i32> = (0..n_queries as i32)
+        let excluded: Vec<i32> = (0..most_queries as i32)
             .flat_map(|q| [q, q + 37, 900])
             .collect();
-        let offsets: Vec<i64> = (0..=n_queries as i64).map(|q| q * 3).collect();
-        let exclude = Sessions::new(&excluded, &offsets, n_items, "exclude").unwrap();
+        let offsets: Vec<i64> = (0..=most_queries as i64).map(|q| q * 3).collect();
         let candidates: Vec<bool> = (0..n_items).map(|item| item % 5 > 0 || item < 40).collect();
-        let all = Allowed {
-            exclude: Some(exclude),
-            candidates: Some(&candidates),
+        let all = |n_queries: usize| {
+            let (items, offsets) = (&excluded[..3 * n_queries], &offsets[..=n_queries]);
+            Allowed {
+                exclude: Some(Sessions::new(items, offsets, n_items, "exclude").unwrap()),
+                candidates: Some(&candidates),
+            }
         };
         let layout = Layout {
             fine: 32,
@@ -323,10 +325,16 @@ mod tests {
                 let front = front(most_kept);
                 ItemIndex::with_axes(matrix_of_items, similarity, 64, front).unwrap()
             });
-            for index in [plain, looks, keeps] {
+            let asks = [&plain, &looks, &keeps].map(|index| [(index, 3), (index, most_queries)]);
+            for &(index, n_queries) in asks.as_flattened() {
+                let reads_fronts = index.space.scanned(n_queries) == layout;
+                assert_eq!(
+                    reads_fronts,
+                    n_queries == 3 && !std::ptr::eq(index, &raw const plain)
+                );
                 for k in [1, 3, 20, 90, 200, 2000] {
-                    for allowed in [Allowed::default(), all] {
-                        let asked = matrix(&queries[..], n_queries);
+                    for allowed in [Allowed::default(), all(n_queries)] {
+                        let asked = matrix(&queries[..n_queries * dim], n_queries);
                         let stop = Stop::default();
                         let right = index.search(asked, k, allowed, 1, &stop).unwrap();
                         for (n_hands, n_looks) in [(1, 0), (2, 0), (2, 3), (3, 9), (4, 0)] {

@@ -46,6 +46,12 @@ impl Seed {
             let (mut levels, mut blocks) = ([0.0; LANES], [0; LANES]);
             for lane in 0..LANES {
                 let level = firsts[lane] as f32 * (step * scales[at][lane]) - losses[at][lane];
+                let is_listable = firsts[lane] != i32::MIN;
+                let level = if is_listable {
+                    level
+                } else {
+                    f32::NEG_INFINITY
+                };
                 let better = u32::from(level > slots[lane]).wrapping_neg();
                 levels[lane] = f32::max(level, slots[lane]);
                 blocks[lane] = block as u32 & better | owners[lane] & !better;
@@ -88,8 +94,8 @@ impl Seed {
         for slots in &self.levels {
             for ((high, low), &slot) in highs.iter_mut().zip(&mut lows).zip(slots) {
                 *high = if slot > *high { slot } else { *high };
-                // Slots without a panel, and panels without a listable lane, lie far below.
-                *low = if slot > -1e30 && slot < *low {
+                // Slots without a panel, or with panels without a listable lane, lie far below.
+                *low = if slot > f32::NEG_INFINITY && slot < *low {
                     slot
                 } else {
                     *low
@@ -159,6 +165,16 @@ mod tests {
             }
         }
         assert!(best(1601, &parts).is_empty());
+        // Few panels with a listable lane are told apart as well as many.
+        let dot = |panel: i32| if panel % 20 == 0 { panel } else { i32::MIN };
+        let few: Vec<i32> = (0..1600).map(dot).collect();
+        let mut seed = Seed::default();
+        seed.ask(20);
+        seed.add(0, &few, stats, 32.0);
+        let mut found = Vec::new();
+        seed.best(|panel, _| found.push(panel));
+        assert!(found.len() >= 20 && found.len() <= 56, "{}", found.len());
+        assert!(found.iter().all(|panel| panel % 20 == 0));
         assert!(best(1, &[]).is_empty());
     }
 }

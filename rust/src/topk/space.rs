@@ -242,9 +242,17 @@ impl Space {
     }
 
     /// Length of the longest z.
-    pub fn longest(&self, rows: &[f32], kernels: Kernels) -> f64 {
-        let lengths = self.per_item(rows, kernels, |row, _| length(row));
-        lengths.into_iter().fold(0.0, f64::max)
+    pub fn longest(&self, rows: &[f32]) -> f64 {
+        let dim = self.centre.len();
+        let rows = rows.par_chunks_exact(dim);
+        let lengths = rows.map_init(
+            || vec![0.0; dim],
+            |centred, row| {
+                self.centred(row, self.exponent, centred);
+                length(centred)
+            },
+        );
+        lengths.reduce(|| 0.0, f64::max)
     }
 
     /// A value of each item, made of z and, with axes, of the length of what a scan for few queries leaves

@@ -55,7 +55,7 @@ macro_rules! path {
             /// As there.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn tile_of_some<const FAR: bool>(
+            unsafe fn tile_of_some<const ASKS: bool>(
                 m: usize,
                 tile: (*const u8, Layout, u16),
                 values: *const i8,
@@ -65,12 +65,12 @@ macro_rules! path {
                 // SAFETY: as promised by the caller.
                 unsafe {
                     match m {
-                        1 => tile_maxima::<1, 2, FAR>(tile, values, starts, out),
-                        2 => tile_maxima::<2, 2, FAR>(tile, values, starts, out),
-                        3 => tile_maxima::<3, 1, FAR>(tile, values, starts, out),
-                        4 if QUERIES > 4 => tile_maxima::<4, 1, FAR>(tile, values, starts, out),
-                        5 if QUERIES > 5 => tile_maxima::<5, 1, FAR>(tile, values, starts, out),
-                        _ => tile_maxima::<QUERIES, 1, FAR>(tile, values, starts, out),
+                        1 => tile_maxima::<1, 2, ASKS>(tile, values, starts, out),
+                        2 => tile_maxima::<2, 2, ASKS>(tile, values, starts, out),
+                        3 => tile_maxima::<3, 1, ASKS>(tile, values, starts, out),
+                        4 if QUERIES > 4 => tile_maxima::<4, 1, ASKS>(tile, values, starts, out),
+                        5 if QUERIES > 5 => tile_maxima::<5, 1, ASKS>(tile, values, starts, out),
+                        _ => tile_maxima::<QUERIES, 1, ASKS>(tile, values, starts, out),
                     }
                 }
             }
@@ -80,7 +80,7 @@ macro_rules! path {
             /// `LANES` places every `LANES * n_panels`.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn tile_maxima<const M: usize, const CHAINS: usize, const FAR: bool>(
+            unsafe fn tile_maxima<const M: usize, const CHAINS: usize, const ASKS: bool>(
                 (panel, layout, lanes): (*const u8, Layout, u16),
                 values: *const i8,
                 starts: *const i32,
@@ -88,7 +88,7 @@ macro_rules! path {
             ) {
                 // SAFETY: as promised by the caller.
                 unsafe {
-                    let sums = dots_of_one::<M, CHAINS, FAR>(panel, layout, values, starts);
+                    let sums = dots_of_one::<M, CHAINS, ASKS>(panel, layout, values, starts);
                     for (row, &[low, high]) in sums.iter().enumerate() {
                         let mut low = with_lanes(low, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
                         let mut high =
@@ -155,13 +155,13 @@ macro_rules! path {
             }
 
             /// Dots of `M` queries with the lanes of a panel, each added up in `CHAINS` parts: a product waits for the sum
-            /// it is added to. `FAR`: ask for what is read soon.
+            /// it is added to. `ASKS`: ask for what is read soon.
             ///
             /// # Safety
             /// The panel holds `LANES` items of this layout, `values` `M` rows of its width, `starts` `M` numbers.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn dots_of_one<const M: usize, const CHAINS: usize, const FAR: bool>(
+            unsafe fn dots_of_one<const M: usize, const CHAINS: usize, const ASKS: bool>(
                 panel: *const u8,
                 layout: Layout,
                 values: *const i8,
@@ -178,16 +178,16 @@ macro_rules! path {
                     }
                     for first in (0..even).step_by(CHAINS) {
                         for (line, sums) in (first..).zip(&mut chains) {
-                            let items = line_of::<FAR>(panel, line);
+                            let items = line_of::<ASKS>(panel, line);
                             multiply(items, values.add(4 * line), width, sums);
                         }
                     }
                     for line in even..n_fine {
-                        let items = line_of::<FAR>(panel, line);
+                        let items = line_of::<ASKS>(panel, line);
                         multiply(items, values.add(4 * line), width, &mut chains[0]);
                     }
                     for pair in 0..layout.coarse / 8 {
-                        let items = line_of::<FAR>(panel, n_fine + pair);
+                        let items = line_of::<ASKS>(panel, n_fine + pair);
                         let [lower, upper] = coarse_halves(items);
                         let values = values.add(layout.fine + 8 * pair);
                         multiply(lower, values, width, &mut chains[0]);
@@ -209,8 +209,8 @@ macro_rules! path {
             /// The panel has such a line of 64 bytes.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn line_of<const FAR: bool>(panel: *const u8, line: usize) -> [__m256i; 2] {
-                if FAR {
+            unsafe fn line_of<const ASKS: bool>(panel: *const u8, line: usize) -> [__m256i; 2] {
+                if ASKS {
                     let ahead = panel.wrapping_add(64 * line + DISTANCE);
                     _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
                 }

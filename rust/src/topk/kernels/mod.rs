@@ -234,6 +234,7 @@ impl Kernels {
     /// # Panics
     /// If the statistics or the second dots are of another number of panels.
     pub fn sweep(self, maxima: Maxima<'_>, take: impl FnMut(Top)) {
+        maxima.check();
         // SAFETY: `chosen` found the instructions.
         unsafe {
             match self {
@@ -254,6 +255,10 @@ impl Kernels {
     /// If the statistics, the dots or the lanes are of another number of panels, or if there are fewer places to write
     /// to than dots.
     pub fn reaching(self, maxima: Maxima<'_>, kept: Kept<'_>, out: &mut [u32]) -> usize {
+        maxima.check();
+        let n_panels = maxima.firsts.len();
+        assert!(kept.lanes.len() == n_panels && kept.dots.len() == n_panels * LANES);
+        assert!(out.len() >= kept.dots.len());
         // SAFETY: `chosen` found the instructions.
         unsafe {
             match self {

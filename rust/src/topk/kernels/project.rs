@@ -1,4 +1,4 @@
-//! Rows times a matrix, in integers of 16 bits: what the paths share.
+//! Rows times a matrix, in integers of 16 bits: its shape, and the plain way.
 
 /// Columns of a block of the matrix.
 pub const BLOCK: usize = 32;

@@ -63,6 +63,22 @@ pub struct Maxima<'a> {
     pub needed: f32,
 }
 
+impl Maxima<'_> {
+    /// # Panics
+    /// Unless all is of one number of panels, of which `LANES` is a factor.
+    pub fn check(&self) {
+        let n = self.firsts.len();
+        let PanelStats {
+            scale,
+            lengths: [first, second, third],
+            loss,
+        } = self.stats;
+        let columns = [scale, first, second, third, loss];
+        assert!(n.is_multiple_of(LANES) && self.seconds.len() == n);
+        assert!(columns.iter().all(|column| column.len() == n));
+    }
+}
+
 /// A panel whose bound reaches what is needed.
 #[derive(Debug, Clone, Copy)]
 pub struct Top {

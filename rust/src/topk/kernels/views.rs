@@ -47,7 +47,7 @@ pub struct Panels<'a> {
     pub layout: Layout,
     /// Lanes of each panel that may be listed; `TILE` divides their number.
     pub lanes: &'a [u16],
-    /// Whether few queries ask for them before they read them, since they come from far.
+    /// Whether they come from far: few queries, and on some paths the last of many, ask for them before they read them.
     pub far: bool,
 }
 

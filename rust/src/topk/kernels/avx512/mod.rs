@@ -186,7 +186,6 @@ pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
     let Maxima {
         firsts, seconds, ..
     } = maxima;
-    assert!(seconds.len() >= firsts.len());
     let needed = _mm512_set1_ps(maxima.needed);
     for block in (0..firsts.len() / LANES * LANES).step_by(LANES) {
         let bounds = Bounds::of(&maxima, block);
@@ -194,8 +193,9 @@ pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
         if reached == 0 {
             continue;
         }
-        // SAFETY: there are `LANES` from `block` on.
-        let seconds = unsafe { _mm512_loadu_si512(seconds.as_ptr().add(block).cast()) };
+        let seconds = seconds[block..block + LANES].as_ptr();
+        // SAFETY: as many stand there.
+        let seconds = unsafe { _mm512_loadu_si512(seconds.cast()) };
         let more = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(bounds.of_dots(seconds), needed);
         let most = values_of(bounds.most);
         while reached != 0 {
@@ -212,11 +212,13 @@ pub fn sweep(maxima: Maxima<'_>, mut take: impl FnMut(Top)) {
 }
 
 /// See [`super::sweep::reaching`].
+///
+/// # Safety
+/// There are `LANES` dots and places to write to for each panel.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub fn reaching(maxima: Maxima<'_>, kept: Kept<'_>, out: &mut [u32]) -> usize {
+pub unsafe fn reaching(maxima: Maxima<'_>, kept: Kept<'_>, out: &mut [u32]) -> usize {
     let dots = kept.dots.as_chunks::<LANES>().0;
     let n_panels = maxima.firsts.len();
-    assert!(dots.len() == n_panels && kept.lanes.len() == n_panels && out.len() >= kept.dots.len());
     let needed = _mm512_set1_ps(maxima.needed);
     let numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     let mut n = 0;
