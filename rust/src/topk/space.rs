@@ -334,3 +334,50 @@ pub fn dot(left: &[f32], right: &[f32]) -> f64 {
     let rest: f64 = rest.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
     sums.iter().sum::<f64>() + rest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topk::axes;
+
+    #[test]
+    fn projections_are_as_near_as_their_errors_say() {
+        let random = |number: usize| (number * number % 1009) as f32 / 504.5 - 1.0;
+        for (dim, n_axes) in [(89, 32), (96, 96), (768, 64)] {
+            let rows: Vec<f32> = (0..dim * 300).map(random).collect();
+            let front = Front {
+                layout: Layout::fine(n_axes),
+                few: 0,
+                most_kept: 0,
+            };
+            let axes = axes::of(&rows, dim, n_axes, front).unwrap();
+            let value_of = |column: usize, row: usize| {
+                let line = column / BLOCK * dim.div_ceil(2) + row / 2;
+                let integer = axes.values[line * BLOCK + column % BLOCK][row % 2];
+                f64::from(integer) * 2.0_f64.powi(-axes.exponent)
+            };
+            // An axis itself has the largest dot that there is.
+            let along: Vec<f32> = (0..dim).map(|row| value_of(3, row) as f32).collect();
+            let one = (0..dim).map(|row| f32::from(u8::from(row == 5)));
+            let rows = [along, rows[..dim].to_vec(), one.collect(), vec![0.0; dim]];
+            for scale in [1e-36, 1e-20, 1.0, 1e14] {
+                for row in &rows {
+                    let row: Vec<f32> = row.iter().map(|value| value * scale).collect();
+                    let mut out = Projected::default();
+                    let kernels = Kernels::chosen().unwrap();
+                    axes.project(&row, dim, n_axes, kernels, &mut out);
+                    let squares = out.values.iter().enumerate().map(|(column, &found)| {
+                        let products = row.iter().zip(0..);
+                        let products = products.map(|(&v, at)| f64::from(v) * value_of(column, at));
+                        (f64::from(found) - products.sum::<f64>()).powi(2)
+                    });
+                    let error = squares.sum::<f64>().sqrt();
+                    assert!(
+                        error <= axes.errors.rounding * length(&row) + 1e-36,
+                        "{dim} {scale}"
+                    );
+                }
+            }
+        }
+    }
+}
