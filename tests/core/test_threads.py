@@ -94,7 +94,9 @@ def test_the_argument_goes_before_the_variable(monkeypatch):
 @pytest.mark.parametrize("text", ["0", "two", "-1", "+3", "1.5", "4294967296"])
 def test_a_wrong_variable_is_named(monkeypatch, text):
     monkeypatch.setenv(VARIABLE, text)
-    with pytest.raises(ConfigError, match=rf"LLMSEQ_NUM_THREADS must be a whole number .* '{re.escape(text)}'"):
+    with pytest.raises(
+        ConfigError, match=rf"LLMSEQ_NUM_THREADS must be a whole number .* '{re.escape(text)}'"
+    ):
         top_k([[1.0]], [[1.0]], 1)
 
 
