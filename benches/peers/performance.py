@@ -108,7 +108,7 @@ def main(measured: tuple[Path, ...], docs: Path) -> None:
         "turns in interleaved rounds, each after a rest until no thread of the process computes",
         "any more; the ratio is the median over the rounds of the fastest exact peer's time to",
         "ours, with the lowest and the highest round. Times of single small calls are those of a",
-        "processor that just rested.",
+        'processor that just rested; "in a stream" says that each was called ten times before.',
         "Written the same way at earlier commits, for a Xeon without AMX:",
         "[performance-xeon.md](performance-xeon.md), and for one with AMX:",
         "[performance-amx.md](performance-amx.md).",
