@@ -5,7 +5,7 @@
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::kernels::{Kernels, Layout};
-use super::space::{Axes, Front, MOST_KEPT};
+use super::project::{Axes, Front, MOST_KEPT};
 
 /// Items that the axes are made for.
 const SAMPLE: usize = 4096;

@@ -197,8 +197,8 @@ mod tests {
     use crate::topk::kernels::{
         COARSE, Hit, Kept, Kernels, LANES, Layout, Look, Maxima, Panels, Queries,
     };
+    use crate::topk::project::Front;
     use crate::topk::query::Group;
-    use crate::topk::space::Front;
     use crate::topk::store::Store;
 
     /// Rows of one size: random, about a few points, or along few directions far from zero.

@@ -5,8 +5,9 @@
 
 use super::bound::{Projection, above};
 use super::kernels::{COARSE, Kernels, LANES, Layout};
+use super::project::Projected;
 use super::quantise::{largest, quantise, step_for};
-use super::space::{Projected, Space, length};
+use super::space::{Space, length};
 use super::store::COLUMNS;
 
 /// Largest absolute values of 8 and of 4 bits.

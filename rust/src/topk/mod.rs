@@ -12,6 +12,7 @@ mod find;
 mod gather;
 mod kernels;
 mod plan;
+mod project;
 mod quantise;
 mod query;
 mod rank;
@@ -29,9 +30,9 @@ use rayon::prelude::*;
 
 pub use canonical::Similarity;
 pub use kernels::Layout;
+pub use project::Front;
 pub use saving::{FORMAT, VERSION};
 pub use search::Allowed;
-pub use space::Front;
 
 use crate::error::{CoreError, Result};
 use crate::mapped::Array;
@@ -39,9 +40,10 @@ use crate::matrix::Matrix;
 use crate::shelf::Shelf;
 use bound::Needs;
 use kernels::{BLOCK, Kernels};
+use project::Axes;
 use saving::Numbers;
 use search::Desks;
-use space::{Axes, Space, length};
+use space::{Space, length};
 use store::Store;
 
 /// Bytes of items that are taken to stay in a cache.

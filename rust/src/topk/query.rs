@@ -6,8 +6,9 @@
 use super::bound::{Asked, FAR, Needs, Projection, above};
 use super::canonical::Similarity;
 use super::kernels::{BLOCK, CodeQuery, Kernels, Queries, start_of};
+use super::project::Projected;
 use super::quantise::{largest, quantise, rounded_length, step_for};
-use super::space::{Projected, Space, dot, length, scaled};
+use super::space::{Space, dot, length, scaled};
 
 /// A few queries that are searched together.
 #[derive(Debug, Default)]

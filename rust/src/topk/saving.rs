@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::bound::Projection;
 use super::kernels::{BLOCK, LANES, Layout};
-use super::space::{Axes, Front, MOST_KEPT, Space};
+use super::project::{Axes, Front, MOST_KEPT};
+use super::space::Space;
 use super::store::{COLUMNS, Store};
 use super::{ItemIndex, Similarity};
 use crate::error::Result;
