@@ -76,6 +76,7 @@ impl<T: Plain> Array<T> {
         let in_large_pages = || {
             let size = size_of_val(values);
             let mut map = MmapMut::map_anon(size.next_multiple_of(PAGE) + PAGE).ok()?;
+            // Where a large page begins.
             let start = map.as_ptr().align_offset(PAGE);
             #[cfg(target_os = "linux")]
             map.advise(Advice::HugePage).ok()?;

@@ -133,7 +133,7 @@ pub const THREADS_VARIABLE: &str = "LLMSEQ_NUM_THREADS";
 /// Threads of a call that names no number. The variable is read at every call.
 ///
 /// # Errors
-/// `Config` if the variable holds no whole number of at least 1.
+/// `Config` if the variable holds no whole number from 1 to 2³¹ − 1.
 pub fn default_threads() -> Result<usize> {
     match std::env::var_os(THREADS_VARIABLE) {
         Some(text) => parse_threads(&text.to_string_lossy()),
@@ -146,11 +146,13 @@ fn parse_threads(text: &str) -> Result<usize> {
     if text.is_empty() {
         return Ok(available_threads());
     }
-    let number = text.parse().ok().filter(|&number: &u32| number > 0);
+    let most = i32::MAX;
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = number.filter(|&number| is_plain && i32::try_from(number).is_ok());
-    number.map(|number| number as usize).ok_or_else(|| {
-        let most = i32::MAX;
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| is_plain && (1..=most as usize).contains(number));
+    number.ok_or_else(|| {
         CoreError::Config(format!(
             "{THREADS_VARIABLE} must be a whole number from 1 to {most}, got '{text}'"
         ))

@@ -64,8 +64,8 @@ impl Group {
         let dim = space.centre.len();
         let n_queries = queries.len() / dim;
         let front = space.front();
-        self.fronts = n_queries <= space.few() && space.has_fronts();
-        self.keeps = self.fronts && space.keeps(n_queries, n_panels);
+        self.fronts = space.reads_fronts(n_queries);
+        self.keeps = space.keeps(n_queries, n_panels);
         let width = if self.keeps {
             front.width().next_multiple_of(BLOCK)
         } else {

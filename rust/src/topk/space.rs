@@ -47,16 +47,21 @@ impl Space {
         self.axes.as_ref().map_or(whole, |axes| axes.front.layout)
     }
 
+    /// Whether so many queries read fronts.
+    pub fn reads_fronts(&self, n_queries: usize) -> bool {
+        n_queries <= self.few() && self.has_fronts()
+    }
+
     /// What a scan for so many queries reads.
     pub fn scanned(&self, n_queries: usize) -> Layout {
-        if n_queries <= self.few() {
+        if self.reads_fronts(n_queries) {
             self.front()
         } else {
             Layout::fine(self.width())
         }
     }
 
-    /// Whether that is less than all.
+    /// Whether fronts are less than all.
     pub fn has_fronts(&self) -> bool {
         self.front() != Layout::fine(self.width())
     }
@@ -66,10 +71,12 @@ impl Space {
         self.axes.as_ref().map_or(0, |axes| axes.front.few)
     }
 
-    /// Whether all dots of so many queries, which read fronts, with so many panels are kept.
+    /// Whether all dots of so many queries with so many panels are kept: of those that read fronts.
     pub fn keeps(&self, n_queries: usize, n_panels: usize) -> bool {
         let most = self.axes.as_ref().map_or(0, |axes| axes.front.most_kept);
-        n_queries <= FEW && n_queries.saturating_mul(n_panels) <= most
+        self.reads_fronts(n_queries)
+            && n_queries <= FEW
+            && n_queries.saturating_mul(n_panels) <= most
     }
 
     /// Mean of the scaled rows.
